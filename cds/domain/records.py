@@ -1,0 +1,94 @@
+"""Records: what stands about the patient outside the images, in one normal form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from cds.domain.code import Code
+
+
+class LabStatus(StrEnum):
+    """Result status (HL7 table 0085, FHIR observation-status)."""
+
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    CORRECTED = "corrected"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a record says it is about; compared with the study's patient, never guessed.
+
+    Identity is (patient ID, issuer); birth date and sex check it.
+    """
+
+    patient_id: str = field(repr=False)
+    issuer_of_patient_id: str = field(repr=False, default="")
+    birth_date: date | None = field(repr=False, default=None)
+    sex: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabResult:
+    """One laboratory value.
+
+    `analyte` is a LOINC code, `value` is in `unit` (UCUM), after conversion to the analyte's
+    house unit (`cds.domain.labs`). `comparator` is ``""``, ``"<"``, ``"<="``, ``">"`` or ``">="``.
+    `source` names the file and row, or the message, that the value came from.
+    """
+
+    analyte: Code
+    value: float
+    unit: str
+    observed_at: datetime
+    comparator: str = ""
+    reference_low: float | None = None
+    reference_high: float | None = None
+    status: LabStatus = LabStatus.FINAL
+    source: str = ""
+
+
+class TextKind(StrEnum):
+    """What a text is in relation to the study that is read."""
+
+    CURRENT = "current"
+    PRIOR = "prior"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReport:
+    """A narrative text about the patient: data, never an instruction, never markup."""
+
+    report_id: str
+    text: str = field(repr=False)
+    kind: TextKind = TextKind.PRIOR
+    authored_at: datetime | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRecord:
+    """A record that was seen and not used, and why; the reason carries no patient data."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """All records joined to one study by identity and time."""
+
+    labs: tuple[LabResult, ...] = ()
+    texts: tuple[TextReport, ...] = ()
+    rejected: tuple[RejectedRecord, ...] = ()
+
+    def __add__(self, other: Records) -> Records:
+        return Records(
+            labs=self.labs + other.labs,
+            texts=self.texts + other.texts,
+            rejected=self.rejected + other.rejected,
+        )

@@ -1,0 +1,90 @@
+"""Case and Report: what goes into the pipeline, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from cds.domain.evidence import Algorithm, Evidence, Gate, Missing
+from cds.domain.finding import Finding, Knowledge, Recommendation, Statement
+from cds.domain.records import Records
+from cds.domain.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A study and the patient's records: all that the pipeline may look at."""
+
+    study: Study
+    records: Records = Records()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One unverified report: the value that every writer encodes.
+
+    A report is decision support. The type has no way to say VERIFIED; only a signature makes a
+    new, verified instance. `created_at` is when the analysis started. `inputs_hash` is the sha256
+    over everything that went in; the SR's UID is derived from it, so that a rerun is the same object.
+    """
+
+    case: Case
+    created_at: datetime
+    software: Algorithm
+    evidence: tuple[Evidence, ...]
+    missing: tuple[Missing, ...]
+    findings: tuple[Finding, ...]
+    knowledge: tuple[Knowledge, ...]
+    impression: tuple[str, str]
+    limits: tuple[str, ...]
+    inputs_hash: str
+    revision: int = 1
+    predecessor: str = ""
+
+    @property
+    def verification(self) -> Literal["UNVERIFIED"]:
+        """Always UNVERIFIED (PS3.3 C.17.2, Verification Flag)."""
+        return "UNVERIFIED"
+
+    @property
+    def study(self) -> Study:
+        """The study that was read."""
+        return self.case.study
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Every gate of every modality, those that took part and those that are missing."""
+        return tuple(gate for part in (*self.evidence, *self.missing) for gate in part.gates)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Every statement of every knowledge source."""
+        return tuple(statement for source in self.knowledge for statement in source.statements)
+
+    @property
+    def recommendations(self) -> tuple[Recommendation, ...]:
+        """Every guideline recommendation of every knowledge source."""
+        return tuple(item for source in self.knowledge for item in source.recommendations)
+
+    @property
+    def algorithms(self) -> tuple[Algorithm, ...]:
+        """Every algorithm that took part, the software itself first, without repeats."""
+        found = [self.software, *(part.algorithm for part in self.evidence)]
+        found += [finding.algorithm for finding in self.findings]
+        found += [source.algorithm for source in self.knowledge]
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedReport:
+    """One encoding of a report, ready to lie in a folder or to be sent.
+
+    `sop_instance_uid` and `sop_class_uid` are ``""`` where the encoding is not DICOM.
+    """
+
+    name: str
+    media_type: str
+    content: bytes
+    sop_instance_uid: str = ""
+    sop_class_uid: str = ""

@@ -1,0 +1,104 @@
+"""The story: Case -> Evidence -> Findings -> Statements -> Report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cds.domain.evidence import Algorithm, Evidence, Gate, Missing, Modality
+from cds.domain.finding import Finding
+from cds.domain.report import Case, Report
+from cds.errors import EvidenceError, UnusableStudy
+from cds.ports import Extractor, FusionModel, KnowledgeSource
+
+Impression = Callable[[Sequence[Finding], Sequence[Missing]], tuple[str, str]]
+Progress = Callable[[str], None]
+
+IMAGING = frozenset({Modality.XRAY, Modality.CT})
+LIMITS = (
+    "Decision support, unverified: a physician must review the images and this report.",
+    "Trained on public data of few sites; see the model cards for what was measured and on whom.",
+)
+"""What every report says whatever took part in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """All that takes part in one report, chosen by configuration."""
+
+    software: Algorithm
+    extractors: tuple[Extractor, ...]
+    fusion: FusionModel
+    knowledge: tuple[KnowledgeSource, ...]
+    impression: Impression
+
+    def run(self, case: Case, started_at: datetime, progress: Progress = lambda step: None) -> Report:
+        """One report of one case.
+
+        Raises
+        ------
+        UnusableStudy
+            When no imaging extractor found anything to read; the reasons are in the message.
+        """
+        evidence, missing = self._extract(case, progress)
+        progress("fusing")
+        findings = self.fusion.fuse(case, evidence, missing)
+        progress("consulting knowledge")
+        knowledge = tuple(source.consult(case, evidence, findings) for source in self.knowledge)
+        return Report(
+            case=case,
+            created_at=started_at,
+            software=self.software,
+            evidence=evidence,
+            missing=missing,
+            findings=findings,
+            knowledge=knowledge,
+            impression=self.impression(findings, missing),
+            limits=LIMITS + tuple(dict.fromkeys(limit for part in evidence for limit in part.limits)),
+            inputs_hash=inputs_hash(case),
+        )
+
+    def _extract(self, case: Case, progress: Progress) -> tuple[tuple[Evidence, ...], tuple[Missing, ...]]:
+        evidence: list[Evidence] = []
+        missing: list[Missing] = []
+        for extractor in self.extractors:
+            progress(f"reading {extractor.modality}")
+            found = _try(extractor, case)
+            if isinstance(found, Evidence):
+                evidence.append(found)
+            else:
+                missing.append(found)
+        if not any(part.modality in IMAGING for part in evidence):
+            reasons = "; ".join(f"{part.modality}: {part.reason}" for part in missing if part.modality in IMAGING)
+            raise UnusableStudy(f"no usable image in the study ({reasons or 'no imaging extractor is configured'})")
+        present = {part.modality for part in evidence} | {part.modality for part in missing}
+        missing += [Missing(modality=m, reason="no extractor is configured") for m in Modality if m not in present]
+        return tuple(evidence), tuple(missing)
+
+
+def _try(extractor: Extractor, case: Case) -> Evidence | Missing:
+    """An extractor that fails costs its modality, and the report says so."""
+    try:
+        return extractor.extract(case)
+    except EvidenceError as error:
+        gate = Gate(name=f"{extractor.modality} readable", passed=False, reason=str(error))
+        return Missing(modality=extractor.modality, reason=str(error), gates=(gate,))
+
+
+def inputs_hash(case: Case) -> str:
+    """Sha256 over all that goes in: image UIDs, every lab value, every text. Independent of order."""
+    records = case.records
+    parts = {
+        "study": case.study.study_instance_uid,
+        "images": sorted(instance.sop_instance_uid for instance in case.study.instances),
+        "labs": sorted(
+            [lab.analyte.key, repr(lab.value), lab.unit, lab.comparator, lab.observed_at.isoformat(), lab.status]
+            for lab in records.labs
+        ),
+        "texts": sorted(hashlib.sha256(text.text.encode()).hexdigest() for text in records.texts),
+        "reason": hashlib.sha256(case.study.reason_for_exam.encode()).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
