@@ -12,6 +12,7 @@ from cds.domain.evidence import Algorithm, Evidence, Gate, Missing, Modality
 from cds.domain.finding import Finding
 from cds.domain.report import Case, Report
 from cds.errors import EvidenceError, UnusableStudy
+from cds.observed import observed_findings
 from cds.ports import Extractor, FusionModel, KnowledgeSource
 
 Impression = Callable[[Sequence[Finding], Sequence[Missing]], tuple[str, str]]
@@ -45,7 +46,8 @@ class Pipeline:
         """
         evidence, missing = self._extract(case, progress)
         progress("fusing")
-        findings = self.fusion.fuse(case, evidence, missing)
+        fused = self.fusion.fuse(case, evidence, missing)
+        findings = (*fused, *observed_findings(evidence, fused))
         progress("consulting knowledge")
         knowledge = tuple(source.consult(case, evidence, findings) for source in self.knowledge)
         return Report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Case:
     """A study and the patient's records: all that the pipeline may look at."""
 
     study: Study
-    records: Records = Records()
+    records: Records = field(default_factory=Records)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
