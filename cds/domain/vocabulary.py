@@ -1,7 +1,10 @@
 """The concepts that every room shares: thoracic findings and anatomy, each with its code.
 
-SNOMED CT codes are only those of DICOM's own free set (PS3.16); RadLex where DICOM has none.
-A key (``"pleural_effusion"``) is how the rooms refer to a concept; the code is what leaves the house.
+SNOMED CT codes are only those of DICOM's own free set (PS3.16); RadLex (designator ``RADLEX``,
+PS3.16 Table 8-1) where DICOM has none and the identifier could be verified; where neither holds,
+``99CDS`` (values of at most 16 characters, as SH asks): a private code is honest, a wrong code is not. `tests/unit/domain/test_vocabulary.py`
+holds each public code to its source. A key (``"pleural_effusion"``) is how the rooms refer to a
+concept; the code is what leaves the house.
 """
 
 from __future__ import annotations
@@ -13,34 +16,36 @@ from cds.domain.code import Code
 
 FINDINGS: Mapping[str, Code] = MappingProxyType(
     {
-        "pneumonia": Code("pneumonia", "99CDS", "Pneumonia", "肺炎"),
-        "consolidation": Code("consolidation", "99CDS", "Consolidation", "实变"),
+        "pneumonia": Code("RID5350", "RADLEX", "Pneumonia", "肺炎"),
+        "consolidation": Code("RID43255", "RADLEX", "Consolidation", "实变"),
         "lung_opacity": Code("112001", "DCM", "Opacity", "片状影"),
         "infiltrate": Code("112121", "DCM", "Infiltrate", "浸润影"),
         "ground_glass_opacity": Code("112120", "DCM", "Ground glass opacity", "磨玻璃影"),
         "pleural_effusion": Code("60046008", "SCT", "Pleural effusion", "胸腔积液"),
         "pneumothorax": Code("36118008", "SCT", "Pneumothorax", "气胸"),
-        "atelectasis": Code("atelectasis", "99CDS", "Atelectasis", "肺不张"),
+        "atelectasis": Code("RID28493", "RADLEX", "Atelectasis", "肺不张"),
         "pulmonary_edema": Code("19242006", "SCT", "Pulmonary edema", "肺水肿"),
-        "vascular_congestion": Code("vascular_congestion", "99CDS", "Pulmonary vascular congestion", "肺淤血"),
-        "cardiomegaly": Code("287272002", "SCT", "Cardiomegaly", "心影增大"),
-        "lung_nodule": Code("lung_nodule", "99CDS", "Pulmonary nodule", "肺结节"),
-        "lung_mass": Code("lung_mass", "99CDS", "Lung mass", "肺肿块"),
-        "emphysema": Code("emphysema", "99CDS", "Emphysema", "肺气肿"),
+        "vascular_congestion": Code("vasc_congestion", "99CDS", "Pulmonary vascular congestion", "肺淤血"),
+        # PS3.16 prints (287272002, SCT, "Cardiomegaly"), but SNOMED CT's own name of that code is "Enlarged
+        # septal foramen of heart", and RadLex has no such class: a private code misleads nobody.
+        "cardiomegaly": Code("cardiomegaly", "99CDS", "Cardiomegaly", "心影增大"),
+        "lung_nodule": Code("RID50149", "RADLEX", "Pulmonary nodule", "肺结节"),
+        "lung_mass": Code("RID39056", "RADLEX", "Lung mass", "肺肿块"),
+        "emphysema": Code("RID4799", "RADLEX", "Emphysema", "肺气肿"),
         "hyperinflation": Code("hyperinflation", "99CDS", "Hyperinflation", "肺过度充气"),
         "fibrosis": Code("fibrosis", "99CDS", "Pulmonary fibrosis", "肺纤维化"),
         "interstitial_pattern": Code("112004", "DCM", "Abnormal interstitial pattern", "间质性改变"),
         "bronchiectasis": Code("bronchiectasis", "99CDS", "Bronchiectasis", "支气管扩张"),
-        "pleural_thickening": Code("pleural_thickening", "99CDS", "Pleural thickening", "胸膜增厚"),
+        "pleural_thickening": Code("pleural_thicken", "99CDS", "Pleural thickening", "胸膜增厚"),
         "lymphadenopathy": Code("30746006", "SCT", "Lymphadenopathy", "淋巴结肿大"),
         "cavity": Code("cavity", "99CDS", "Pulmonary cavity", "空洞"),
         "granuloma": Code("granuloma", "99CDS", "Granuloma", "肉芽肿"),
-        "calcification": Code("calcification", "99CDS", "Calcification", "钙化"),
+        "calcification": Code("RID5196", "RADLEX", "Calcification", "钙化"),
         "rib_fracture": Code("rib_fracture", "99CDS", "Rib fracture", "肋骨骨折"),
         "hiatal_hernia": Code("hiatal_hernia", "99CDS", "Hiatal hernia", "食管裂孔疝"),
-        "scoliosis": Code("scoliosis", "99CDS", "Scoliosis", "脊柱侧弯"),
-        "elevated_diaphragm": Code("elevated_diaphragm", "99CDS", "Elevated diaphragm", "膈肌抬高"),
-        "mediastinal_widening": Code("mediastinal_widening", "99CDS", "Mediastinal widening", "纵隔增宽"),
+        "scoliosis": Code("RID4756", "RADLEX", "Scoliosis", "脊柱侧弯"),
+        "elevated_diaphragm": Code("elev_diaphragm", "99CDS", "Elevated diaphragm", "膈肌抬高"),
+        "mediastinal_widening": Code("mediast_widening", "99CDS", "Mediastinal widening", "纵隔增宽"),
         "pericardial_effusion": Code("373945007", "SCT", "Pericardial effusion", "心包积液"),
         "tuberculosis": Code("tuberculosis", "99CDS", "Tuberculosis", "肺结核"),
         "covid19": Code("covid19", "99CDS", "COVID-19", "新型冠状病毒感染"),
