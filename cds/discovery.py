@@ -107,15 +107,15 @@ def _coerce(where: str, value: object, hint: object) -> object:
     return value
 
 
-_FROM_TEXT: typing.Final = {int: int, float: float, bool: {"true": True, "false": False}.__getitem__}
+_BOOLEANS: typing.Final = {"true": True, "false": False}
+_FROM_TEXT: typing.Final = (int, float, bool)
 
 
 def _from_text(where: str, value: str, hint: object) -> object:
     """Read what an environment variable says, where the field is no text."""
-    for kind, convert in _FROM_TEXT.items():
-        if hint is kind:
-            try:
-                return convert(value)
-            except (KeyError, ValueError):
-                raise ConfigError(f"{where} must be {kind.__name__}, not {value!r}") from None
-    return value
+    try:
+        if hint is bool:
+            return _BOOLEANS[value.lower()]
+        return int(value) if hint is int else float(value)
+    except (KeyError, ValueError):
+        raise ConfigError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}") from None

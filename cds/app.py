@@ -1,0 +1,116 @@
+"""The composition root: Settings -> a pipeline, its writers, its records; and a running node."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from cds import __version__, ports
+from cds.config import Settings, Tables
+from cds.discovery import build, installed
+from cds.domain.evidence import Algorithm
+from cds.domain.records import Records
+from cds.domain.report import Case, EncodedReport, Report
+from cds.domain.study import Study
+from cds.errors import ConfigError
+from cds.pipeline import Pipeline, Progress
+from cds.report.wording import impression
+
+Door = TypeVar("Door")
+
+SOFTWARE = Algorithm(name="cds-pacs", version=__version__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything between a complete study and its encoded report."""
+
+    pipeline: Pipeline
+    records: tuple[ports.RecordsSource, ...]
+    writers: tuple[ports.Writer, ...]
+
+    def report(self, study: Study, started_at: datetime, progress: Progress = lambda step: None) -> Report:
+        """Join the records, run the pipeline."""
+        progress("joining records")
+        joined = Records()
+        for source in self.records:
+            joined += source.records_for(study)
+        return self.pipeline.run(Case(study=study, records=joined), started_at, progress)
+
+    def encode(self, report: Report) -> tuple[EncodedReport, ...]:
+        """Every encoding of one report."""
+        return tuple(encoded for writer in self.writers for encoded in writer.write(report))
+
+
+def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | None = None) -> Analysis:
+    """Build what the configuration names.
+
+    Parameters
+    ----------
+    records
+        Sources to use instead of the configured ones (`cds analyze --labs`).
+
+    Raises
+    ------
+    ConfigError, PluginError
+        When a plugin is unknown, broken, or its table is wrong.
+    """
+    models = settings.models
+    common = {"device": models.device, "data_dir": str(settings.data_dir)}
+    _known_tables("records", settings.records.tables, (ports.RECORDS,))
+    _known_tables("models", models.tables, (ports.EXTRACTORS, ports.FUSION, ports.KNOWLEDGE))
+    _known_tables("report", settings.report.tables, (ports.WRITERS, ports.SENDERS))
+
+    def several(group: str, names: Iterable[str], door: type[Door], tables: Tables) -> tuple[Door, ...]:
+        return tuple(build(group, name, door, tables.get(name, {}), common) for name in names)
+
+    if records is None:
+        source: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
+        records = several(ports.RECORDS, settings.records.sources, source, settings.records.tables)
+    pipeline = Pipeline(
+        software=SOFTWARE,
+        extractors=several(ports.EXTRACTORS, models.extractors, ports.Extractor, models.tables),  # type: ignore[type-abstract]
+        fusion=several(ports.FUSION, [models.fusion], ports.FusionModel, models.tables)[0],  # type: ignore[type-abstract]
+        knowledge=several(ports.KNOWLEDGE, models.knowledge, ports.KnowledgeSource, models.tables),  # type: ignore[type-abstract]
+        impression=impression,
+    )
+    writers = several(ports.WRITERS, settings.report.writers, ports.Writer, settings.report.tables)  # type: ignore[type-abstract]
+    return Analysis(pipeline=pipeline, records=tuple(records), writers=writers)
+
+
+def _known_tables(section: str, tables: Tables, groups: Sequence[str]) -> None:
+    """Refuse a table that belongs to no installed plugin."""
+    known = [name for group in groups for name in installed(group)]
+    for name in tables:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+            nearest = f" (nearest known: {close[0]!r})" if close else ""
+            raise ConfigError(f"unknown key '{section}.{name}'{nearest}; plugins there: {', '.join(known)}")
+
+
+def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
+    """Every door with what is installed there and what the configuration chose; imports none of them."""
+    chosen = {
+        ports.LISTENERS: (settings.node.listener,),
+        ports.RECORDS: settings.records.sources,
+        ports.EXTRACTORS: settings.models.extractors,
+        ports.FUSION: (settings.models.fusion,),
+        ports.KNOWLEDGE: settings.models.knowledge,
+        ports.WRITERS: settings.report.writers,
+        ports.SENDERS: (settings.report.sender,),
+    }
+    return {
+        group: {
+            name: {
+                "object": point.value,
+                "package": point.dist.name if point.dist else "",
+                "version": point.dist.version if point.dist else "",
+                "chosen": name in names,
+            }
+            for name, point in installed(group).items()
+        }
+        for group, names in chosen.items()
+    }

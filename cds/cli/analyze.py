@@ -1,0 +1,111 @@
+"""`cds analyze`: the pipeline without a PACS, on files and folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cds import ports
+from cds.cli.settings import ConfigOption, JsonOption, load
+from cds.discovery import build
+from cds.domain.report import EncodedReport
+from cds.errors import CdsError, ConfigError, UnusableStudy
+
+if TYPE_CHECKING:
+    from cds.app import Analysis
+    from cds.domain.study import Study
+
+Files = Annotated[list[Path] | None, typer.Option(exists=True, help="May be given more than once.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(analyze)
+
+
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files and folders.")],
+    out: Annotated[Path, typer.Option(help="Where the encodings go, a folder per study.")],
+    labs: Files = None,
+    report: Files = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse studies from files and folders; no PACS needed.
+
+    Labs (CSV or Excel) are joined by identity and time. A report is a CSV of reports, or a .txt file
+    that then belongs to the one study given.
+    """
+    from cds.app import analysis
+    from cds.dicom.read import read_studies
+
+    screen = Console(stderr=True)
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ConfigError(f"no such file or folder: {missing[0]}")
+    work = analysis(load(config), records=_records(labs or [], report or []))
+    with screen.status("reading files"):
+        studies, unreadable = read_studies(paths)
+    for file in unreadable:
+        screen.print(f"[yellow]not read:[/] {file.name}: {file.reason}", markup=True, highlight=False)
+    if not studies:
+        raise CdsError("no DICOM study in what was given; see the reasons above")
+    if len(studies) > 1 and any(file.suffix == ".txt" for file in report or []):
+        raise ConfigError("a .txt report belongs to one study, and several were given; use a CSV of reports")
+    failed = sum([not _one(work, study, out, as_json, screen) for study in studies])
+    if failed:
+        raise typer.Exit(1)
+
+
+def _records(labs: Sequence[Path], reports: Sequence[Path]) -> list[ports.RecordsSource]:
+    """A source of the configured kind for each file that was named."""
+    tables: list[Mapping[str, object]] = [{"labs": str(path.resolve())} for path in labs]
+    tables += [{"reports": str(path.resolve())} for path in reports]
+    door: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
+    return [build(ports.RECORDS, "csv", door, table) for table in tables]
+
+
+def _one(work: Analysis, study: Study, out: Path, as_json: bool, screen: Console) -> bool:
+    """Analyse one study, write and print it; False when there is no report."""
+    from cds.report.json_form import as_json as json_form
+    from cds.report.terminal import show
+
+    uid = study.study_instance_uid
+    try:
+        with screen.status("") as status:
+            report = work.report(study, datetime.now(UTC), lambda step: status.update(f"{uid}: {step}"))
+            status.update(f"{uid}: writing")
+            files = write(work.encode(report), out / uid)
+    except CdsError as error:
+        state = "SKIPPED" if isinstance(error, UnusableStudy) else "FAILED"
+        screen.print(f"{state} {uid}: {error}", markup=False, highlight=False)
+        if as_json:
+            typer.echo(json.dumps({"study_instance_uid": uid, "state": state, "reason": str(error)}))
+        return False
+    form = json_form(report)
+    if as_json:
+        typer.echo(
+            json.dumps({**form, "state": "REPORTED", "files": [str(file) for file in files]}, ensure_ascii=False)
+        )
+    else:
+        console = Console()
+        show(form, console)
+        console.print("Files:", *(f"  {file}" for file in files), sep="\n", markup=False, highlight=False)
+    return True
+
+
+def write(encodings: Sequence[EncodedReport], folder: Path) -> list[Path]:
+    """Write each encoding under its own name into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for encoding in encodings:
+        file = folder / encoding.name
+        file.write_bytes(encoding.content)
+        files.append(file)
+    return files

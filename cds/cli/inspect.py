@@ -1,0 +1,115 @@
+"""Commands that look and change nothing: `state`, `plugins`, `parse-report`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds.cli.settings import ConfigOption, JsonOption, load
+from cds.errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(state)
+    app.command()(plugins)
+    app.command("parse-report")(parse_report)
+
+
+def state(
+    study: Annotated[str, typer.Option(help="Only this Study Instance UID.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every study: its state, its reports, and how far their delivery is."""
+    from cds.app import read_state
+
+    found = read_state(load(config), study or None)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    table = Table("Study", "State", "Instances", "Attempts", "Report", "Delivery", "Reason")
+    for row in found["studies"]:
+        reports = [report for report in row["reports"] if not report["superseded"]]
+        table.add_row(
+            row["study_instance_uid"],
+            row["state"],
+            str(row["instances"]),
+            str(row["attempts"]),
+            "\n".join(f"{report['sop_instance_uid']} (revision {report['revision']})" for report in reports),
+            "\n".join(report["delivery"] for report in reports),
+            row["reason"],
+        )
+    Console().print(table)
+
+
+def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show every door: what is installed there, and what the configuration chose."""
+    from cds.app import plugins as doors
+
+    found = doors(load(config))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("Door", "Plugin", "Chosen", "Object", "Package")
+    for door, names in found.items():
+        for name, about in names.items():
+            package = f"{about['package']} {about['version']}"
+            table.add_row(door, name, "yes" if about["chosen"] else "", str(about["object"]), package)
+    Console().print(table)
+
+
+def parse_report(
+    file: Annotated[str, typer.Argument(help="A text file (UTF-8), or - for standard input.")] = "-",
+    lines: Annotated[bool, typer.Option("--lines", help="Each line is a report of its own.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a report's text, English or Chinese, into mentions of findings."""
+    from cds.features.text import parse
+
+    for text in _texts(file, lines):
+        parsed = parse(text).as_json()
+        if as_json or lines:
+            typer.echo(json.dumps(parsed, ensure_ascii=False))
+        else:
+            _show_mentions(parsed)
+
+
+def _texts(file: str, lines: bool) -> Iterator[str]:
+    if file == "-":
+        raw = sys.stdin.buffer.read()
+    else:
+        try:
+            raw = Path(file).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; convert it first (iconv -t UTF-8)") from None
+    if not lines:
+        yield text
+        return
+    yield from text.removesuffix("\n").split("\n")
+
+
+def _show_mentions(parsed: dict[str, object]) -> None:
+    mentions = parsed["mentions"]
+    table = Table("Finding", "Assertion", "Side", "Size (mm)", "Words", title=f"Language: {parsed['language']}")
+    for row in mentions if isinstance(mentions, list) else []:
+        size = row.get("size_mm")
+        table.add_row(
+            row["code"]["meaning"],
+            row["assertion"],
+            str(row.get("laterality") or ""),
+            "" if size is None else str(size),
+            row["text"],
+        )
+    Console().print(table)

@@ -1,0 +1,63 @@
+"""`cds serve` as a user runs it: its own process, its own configuration, asked through `cds state`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CDS = [sys.executable, "-m", "cds.cli"]
+
+
+class ServedNode:
+    """One node in `folder`, with the peers and extra TOML that the test gives."""
+
+    def __init__(self, folder: Path, port: int, peers: str, *, quiet_seconds: float = 3, extra: str = "") -> None:
+        self.folder = folder
+        self.port = port
+        self.quiet_seconds = quiet_seconds
+        self.configuration = folder / "cds.toml"
+        self.configuration.write_text(
+            f'data_dir = "data"\n[node]\nport = {port}\nstudy_quiet_seconds = {quiet_seconds}\n'
+            f"retry_seconds = 1\n{peers}\n{extra}\n"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = (self.folder / "serve.log").open("ab")
+        command = [*CDS, "serve", "--config", str(self.configuration)]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group, as a power cut would."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status after the drain."""
+        assert self.process
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(30)
+
+    def state(self) -> dict[str, Any]:
+        command = [*CDS, "state", "--json", "--config", str(self.configuration)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if answer.returncode:
+            return {"instances": [], "studies": []}
+        found: dict[str, Any] = json.loads(answer.stdout)
+        return found
+
+    def study(self, study_instance_uid: str) -> dict[str, Any]:
+        for row in self.state()["studies"]:
+            if row["study_instance_uid"] == study_instance_uid:
+                return dict(row)
+        return {"state": "", "reports": []}
+
+    def log(self) -> str:
+        return (self.folder / "serve.log").read_text(errors="replace")
