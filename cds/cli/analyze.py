@@ -53,7 +53,7 @@ def analyze(
     with screen.status("reading files"):
         studies, unreadable = read_studies(paths)
     for file in unreadable:
-        screen.print(f"[yellow]not read:[/] {file.name}: {file.reason}", markup=True, highlight=False)
+        screen.print(f"[yellow]not read:[/] {file.path}: {file.reason}", markup=True, highlight=False)
     if not studies:
         raise CdsError("no DICOM study in what was given; see the reasons above")
     if len(studies) > 1 and any(file.suffix == ".txt" for file in report or []):

@@ -85,7 +85,7 @@ def test_a_value_of_the_wrong_type_is_refused(plugins: None, table: Mapping[str,
 
 
 def test_a_plugin_that_does_not_import_is_named(plugins: None) -> None:
-    with pytest.raises(PluginError, match="'broken'.*no such room"):
+    with pytest.raises(PluginError, match=r"'broken'.*no such room"):
         build("broken", {})
 
 
