@@ -55,7 +55,8 @@ class Report:
     @property
     def gates(self) -> tuple[Gate, ...]:
         """Every gate of every modality, those that took part and those that are missing."""
-        return tuple(gate for part in (*self.evidence, *self.missing) for gate in part.gates)
+        taken = tuple(gate for part in self.evidence for gate in part.gates)
+        return taken + tuple(gate for part in self.missing for gate in part.gates)
 
     @property
     def statements(self) -> tuple[Statement, ...]:
