@@ -1,0 +1,1 @@
+"""Chest radiographs: a small ConvNeXt V2 that looks for pneumonia."""
