@@ -1,0 +1,1 @@
+"""Extractors: each turns one modality of a case into evidence."""
