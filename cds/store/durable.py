@@ -1,0 +1,67 @@
+"""Files that are there whole or not at all, also after a power cut."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_durably(path: Path, parts: Iterable[bytes], temporary_dir: Path) -> None:
+    """Write a file so that, once this returns, it survives a crash.
+
+    Temporary file in the same filesystem, fsync, rename, fsync of the folder (`path`'s folder
+    must exist and be durable itself). On an error nothing is left behind.
+
+    Raises
+    ------
+    OSError
+        When the disk does not take it (ENOSPC, EIO, EROFS, EMFILE).
+    """
+    temporary = temporary_dir / f"{uuid.uuid4().hex}.part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        try:
+            for part in parts:
+                _write_all(descriptor, part)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def _write_all(descriptor: int, part: bytes) -> None:
+    view = memoryview(part)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents, durably."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_folder(folder.parent)
+
+
+def sweep(temporary_dir: Path) -> int:
+    """Remove what a crash left half written; how many there were."""
+    leftovers = list(temporary_dir.glob("*.part"))
+    for leftover in leftovers:
+        leftover.unlink()
+    return len(leftovers)

@@ -1,0 +1,121 @@
+"""What an operator may do to a study by hand: retry, discard, resend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from cds.errors import CdsError
+from cds.store.database import Database, note, stamp
+from cds.store.deliveries import end_study, enter_deliveries
+from cds.store.tables import DELIVERIES, REPORT_FILES, REPORTS, STUDIES
+from cds.store.values import DeliveryState, StudyState
+
+_BUSY: Final = frozenset({StudyState.RECEIVING, StudyState.READY, StudyState.RUNNING})
+
+
+class Levers:
+    """Acts on the ledger only; a running node sees the change within a heartbeat."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def retry(self, study_instance_uid: str, at: datetime) -> None:
+        """Analyse a study again, with its attempts counted from zero.
+
+        Raises
+        ------
+        CdsError
+            When there is no such study, when it is being worked on, or when it mixes two patients.
+        """
+        with self._database.writing() as connection:
+            state = _state(connection, study_instance_uid)
+            if state in _BUSY:
+                raise CdsError(f"study {study_instance_uid} is {state}: only a study that has ended can be retried")
+            if state is StudyState.IDENTITY_CONFLICT:
+                raise CdsError(f"study {study_instance_uid} mixes patients: correct it at its source, then discard it")
+            connection.execute(
+                update(STUDIES)
+                .where(STUDIES.c.study_instance_uid == study_instance_uid)
+                .values(generation=STUDIES.c.generation + 1, attempts=0, reopened=False)
+            )
+            end_study(connection, study_instance_uid, StudyState.READY, "retried by an operator", at)
+
+    def discard(self, study_instance_uid: str, at: datetime) -> None:
+        """Work no more on a study; its instances stay, what was not delivered is not delivered.
+
+        Raises
+        ------
+        CdsError
+            When there is no such study.
+        """
+        with self._database.writing() as connection:
+            _state(connection, study_instance_uid)
+            for file_id, _ in _files(connection, study_instance_uid):
+                connection.execute(
+                    update(DELIVERIES)
+                    .where(DELIVERIES.c.file_id == file_id, DELIVERIES.c.state == DeliveryState.PENDING)
+                    .values(state=DeliveryState.FAILED, reason="the study was discarded")
+                )
+            end_study(connection, study_instance_uid, StudyState.DISCARDED, "discarded by an operator", at)
+
+    def resend(self, study_instance_uid: str, peers: Sequence[str], at: datetime) -> None:
+        """Deliver the last report again, to every one of `peers`.
+
+        Raises
+        ------
+        CdsError
+            When there is no such study, no report of it, or no peer.
+        """
+        if not peers:
+            raise CdsError("no peer has send_results = true: there is nobody to send to")
+        with self._database.writing() as connection:
+            state = _state(connection, study_instance_uid)
+            if state in (StudyState.DISCARDED, StudyState.IDENTITY_CONFLICT):
+                raise CdsError(f"study {study_instance_uid} is {state}: its report is not sent")
+            files = _files(connection, study_instance_uid, last_only=True)
+            if not files:
+                raise CdsError(f"study {study_instance_uid} has no report yet: there is nothing to send")
+            for file_id, _ in files:
+                _renew_deliveries(connection, file_id, peers, at)
+            note(connection, at, "resend", study_instance_uid=study_instance_uid, detail="by an operator")
+            if state is StudyState.FAILED:
+                end_study(connection, study_instance_uid, StudyState.RUNNING, "sent again by an operator", at)
+
+
+def _state(connection: Connection, study_instance_uid: str) -> StudyState:
+    query = select(STUDIES.c.state).where(STUDIES.c.study_instance_uid == study_instance_uid)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise CdsError(f"there is no study {study_instance_uid} here: 'cds state' lists those there are")
+    return StudyState(found)
+
+
+def _files(connection: Connection, study_instance_uid: str, *, last_only: bool = False) -> list[tuple[int, int]]:
+    query = (
+        select(REPORT_FILES.c.id, REPORTS.c.revision)
+        .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
+        .where(REPORTS.c.study_instance_uid == study_instance_uid, REPORT_FILES.c.sop_instance_uid != "")
+    )
+    if last_only:
+        query = query.where(REPORTS.c.superseded.is_(False))
+    return [(file_id, revision) for file_id, revision in connection.execute(query).all()]
+
+
+def _renew_deliveries(connection: Connection, file_id: int, peers: Sequence[str], at: datetime) -> None:
+    known = set(connection.execute(select(DELIVERIES.c.peer).where(DELIVERIES.c.file_id == file_id)).scalars())
+    connection.execute(
+        update(DELIVERIES)
+        .where(DELIVERIES.c.file_id == file_id, DELIVERIES.c.peer.in_(peers))
+        .values(
+            state=DeliveryState.PENDING,
+            reason="",
+            attempts=DELIVERIES.c.attempts + 1,
+            first_at=stamp(at),
+            next_at=stamp(at),
+        )
+    )
+    enter_deliveries(connection, file_id, [peer for peer in peers if peer not in known], at)
