@@ -1,0 +1,100 @@
+"""Units of laboratory values: UCUM and the spellings that laboratories use, as factors to one base.
+
+A unit means something only within a kind of quantity: ``G/L`` is giga per litre for a cell count and
+gram per litre for a mass concentration, so that letter case can be ignored once the kind is known.
+UCUM is the source of the codes (https://ucum.org/ucum, version 2.1); the other spellings were seen in
+laboratory exports.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Kind(StrEnum):
+    """Kinds of quantity, each with the base unit that factors lead to."""
+
+    MASS = "g/L"
+    MOLES = "mol/L"
+    EQUIVALENTS = "eq/L"
+    COUNT = "/L"
+    ACTIVITY = "U/L"
+    PRESSURE = "mm[Hg]"
+    SEDIMENTATION = "mm/h"
+    PERCENT = "%"
+    PH = "[pH]"
+
+
+_VOLUMES: Final = {"l": 1.0, "dl": 1e-1, "100ml": 1e-1, "ml": 1e-3, "ul": 1e-6, "mm3": 1e-6, "cumm": 1e-6, "nl": 1e-9}
+_MASSES: Final = {"g": 1.0, "gm": 1.0, "mg": 1e-3, "ug": 1e-6, "ng": 1e-9, "pg": 1e-12}
+_AMOUNTS: Final = {"mol": 1.0, "mmol": 1e-3, "umol": 1e-6, "nmol": 1e-9, "pmol": 1e-12}
+_EQUIVALENTS: Final = {"eq": 1.0, "meq": 1e-3, "ueq": 1e-6, "mval": 1e-3}
+_COUNTS: Final = {
+    "": 1.0,
+    "#": 1.0,
+    "cells": 1.0,
+    "k": 1e3,
+    "thou": 1e3,
+    "10*3": 1e3,
+    "10*6": 1e6,
+    "10*9": 1e9,
+    "g": 1e9,
+    "giga": 1e9,
+    "gpt": 1e9,
+}
+_ACTIVITIES: Final = {"u": 1.0, "iu": 1.0, "[iu]": 1.0, "mu": 1e-3, "miu": 1e-3, "ku": 1e3, "ukat": 60.0, "nkat": 0.06}
+"""1 katal = 6e7 U, so that 1 ukat = 60 U (UCUM: U = umol/min, kat = mol/s)."""
+
+
+def _per_volume(numerators: Mapping[str, float]) -> dict[str, float]:
+    return {f"{n}/{v}": top / bottom for n, top in numerators.items() for v, bottom in _VOLUMES.items()}
+
+
+_FACTORS: Final[Mapping[Kind, Mapping[str, float]]] = MappingProxyType(
+    {
+        Kind.MASS: _per_volume(_MASSES) | {"g%": 10.0, "mg%": 1e-2},
+        Kind.MOLES: _per_volume(_AMOUNTS),
+        Kind.EQUIVALENTS: _per_volume(_EQUIVALENTS),
+        Kind.COUNT: _per_volume(_COUNTS),
+        Kind.ACTIVITY: _per_volume(_ACTIVITIES),
+        Kind.PRESSURE: {"mm[hg]": 1.0, "mmhg": 1.0, "torr": 1.0, "kpa": 7.50062},
+        Kind.SEDIMENTATION: dict.fromkeys(("mm/h", "mm/hr", "mm/1h", "mm/hour"), 1.0),
+        Kind.PERCENT: {"%": 1.0, "percent": 1.0},
+        Kind.PH: dict.fromkeys(("[ph]", "ph", "", "units", "phunits"), 1.0),
+    }
+)
+"""1 kPa = 7.50062 mm[Hg] (UCUM: m[Hg] = 133.322 kPa)."""
+
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_POWER: Final = re.compile(r"^[x×*·]?10(?:\*\*|[*^e'(])?(3|6|9)\)?(?=/)")
+_ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
+
+
+def spelling(unit: str) -> str:
+    """A unit in one spelling: ``"×10⁹/L"``, ``"10^9/L"`` and ``"10*9/l"`` all become ``"10*9/l"``.
+
+    Annotations in braces say what was counted and are dropped, as UCUM has it; so is ``FEU``, the
+    basis of a D-dimer (`cds.domain.labs.convert` refuses the other basis, ``DDU``).
+    """
+    text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run[0].translate(_SUPERSCRIPTS), unit)
+    text = unicodedata.normalize("NFKC", text).replace("μ", "u").lower()
+    text = "".join(_ANNOTATION.sub("", text).split()).removesuffix("feu")
+    text = text.replace("mcg", "ug").replace("mcl", "ul").replace("mm^3", "mm3")
+    return _POWER.sub(r"10*\1", text)
+
+
+def factor(unit: str, kind: Kind) -> float | None:
+    """What a value in `unit` is multiplied by to be in the base unit of `kind`; None where it is no such unit.
+
+    >>> factor("K/uL", Kind.COUNT)
+    1000000000.0
+    >>> factor("mg/dL", Kind.COUNT) is None
+    True
+    """
+    return _FACTORS[kind].get(spelling(unit))
