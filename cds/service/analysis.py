@@ -1,0 +1,76 @@
+"""What the service asks of the analysis, and who carries it out.
+
+`WorkerProcess` is the way of the house: models run in a process of their own, so that a decoder
+that crashes, or memory that runs out, costs an attempt and not the node. `InlineAnalyst` runs in
+the caller's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cds.domain.report import EncodedReport
+from cds.store import Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisResult:
+    """Every encoding of one report, and the hash over all that went into it."""
+
+    inputs_hash: str
+    encodings: tuple[EncodedReport, ...]
+
+
+Analyse = Callable[[Attempt], AnalysisResult]
+
+
+class AnalysisInterrupted(Exception):
+    """The node is stopping, and the analysis was ended before it had an answer."""
+
+
+class AnalysisCrashed(Exception):
+    """The worker died, or did not answer in time; the attempt stays counted."""
+
+
+class AnalysisBroken(Exception):
+    """The analysis raised something that is not one of our errors: a defect, named by its type."""
+
+
+class Analyst(Protocol):
+    """Runs analyses, one at a time."""
+
+    def start(self) -> None:
+        """Get ready, without blocking."""
+
+    def analyse(self, attempt: Attempt) -> AnalysisResult:
+        """Run one analysis.
+
+        Raises
+        ------
+        CdsError
+            As the analysis itself raised it.
+        AnalysisInterrupted, AnalysisCrashed, AnalysisBroken
+            When there was no answer.
+        """
+
+    def stop(self, grace_seconds: float) -> None:
+        """Let a running analysis finish for `grace_seconds`, then end it."""
+
+
+class InlineAnalyst:
+    """Runs the analysis in the calling thread; it cannot be interrupted."""
+
+    def __init__(self, analyse: Analyse) -> None:
+        self._analyse = analyse
+
+    def start(self) -> None:
+        """Nothing to get ready."""
+
+    def analyse(self, attempt: Attempt) -> AnalysisResult:
+        """Run one analysis here and now."""
+        return self._analyse(attempt)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Nothing to end."""

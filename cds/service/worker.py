@@ -1,0 +1,163 @@
+"""The worker process: the models in a process of their own, watched, and replaced when it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Final
+
+from cds.errors import CdsError, PluginError, UnusableStudy
+from cds.service.analysis import (
+    AnalysisBroken,
+    AnalysisCrashed,
+    AnalysisInterrupted,
+    AnalysisResult,
+    Analyse,
+)
+from cds.store import Attempt
+
+_SPAWN: Final = multiprocessing.get_context("spawn")
+_LOOK_SECONDS: Final = 0.5
+"""How often a wait for the worker looks whether the node is stopping."""
+
+Reply = tuple[str, AnalysisResult | str]
+
+
+class WorkerProcess:
+    """Runs analyses in a child process.
+
+    Parameters
+    ----------
+    make_analyse
+        Picklable; called once in the child, where it loads the models.
+    timeout_seconds
+        An analysis that takes longer is ended and counts as a crash.
+    """
+
+    def __init__(self, make_analyse: Callable[[], Analyse], *, timeout_seconds: float = 3600.0) -> None:
+        self._make_analyse = make_analyse
+        self._timeout_seconds = timeout_seconds
+        self._child: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._one_at_a_time = threading.Lock()
+        self._stop_at: float | None = None
+
+    def start(self) -> None:
+        """Start the child, which begins to load the models at once."""
+        if self._child is None or not self._child.is_alive():
+            ours, theirs = _SPAWN.Pipe()
+            self._child = _SPAWN.Process(target=_serve, args=(theirs, self._make_analyse), daemon=True)
+            self._child.start()
+            theirs.close()
+            self._pipe = ours
+
+    def analyse(self, attempt: Attempt) -> AnalysisResult:
+        """Run one analysis in the child.
+
+        Raises
+        ------
+        UnusableStudy, CdsError
+            As the analysis raised it.
+        AnalysisInterrupted, AnalysisCrashed, AnalysisBroken
+            When the node stops, the child dies or hangs, or the analysis has a defect.
+        """
+        with self._one_at_a_time:
+            if self._stop_at is not None:
+                raise AnalysisInterrupted
+            self.start()
+            return _opened(self._ask(attempt))
+
+    def stop(self, grace_seconds: float) -> None:
+        """Let a running analysis finish for `grace_seconds`, then end the child."""
+        self._stop_at = time.monotonic() + grace_seconds
+        with self._one_at_a_time:
+            self._end()
+
+    def _ask(self, attempt: Attempt) -> Reply:
+        pipe = self._pipe
+        if pipe is None:
+            raise AnalysisInterrupted
+        deadline = time.monotonic() + self._timeout_seconds
+        try:
+            pipe.send(attempt)
+            while not pipe.poll(_LOOK_SECONDS):
+                if self._stop_at is not None and time.monotonic() >= self._stop_at:
+                    self._end()
+                    raise AnalysisInterrupted
+                if time.monotonic() >= deadline:
+                    self._end()
+                    raise AnalysisCrashed(f"the analysis gave no answer within {self._timeout_seconds:g} s")
+            reply: Reply = pipe.recv()
+        except (EOFError, OSError):
+            self._end()
+            raise AnalysisCrashed("the worker process died during the analysis") from None
+        return reply
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
+        if child is not None:
+            child.kill()
+            child.join()
+            child.close()
+
+
+def _opened(reply: Reply) -> AnalysisResult:
+    kind, content = reply
+    if isinstance(content, AnalysisResult):
+        return content
+    if kind == "unusable":
+        raise UnusableStudy(content)
+    if kind == "error":
+        raise CdsError(content)
+    raise AnalysisBroken(content)
+
+
+def _serve(pipe: Connection, make_analyse: Callable[[], Analyse]) -> None:
+    """Answer until the node is gone. Runs in the child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when to stop, not the terminal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_die_with_the_node, daemon=True).start()
+    analyse: Analyse | None = None
+    failed: Reply = ("error", "the models did not load")
+    try:
+        analyse = make_analyse()
+    except CdsError as error:
+        failed = ("error", str(error))
+    except Exception as error:
+        failed = ("broken", f"loading the models raised {type(error).__name__}")
+    while True:
+        try:
+            attempt = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(analyse, attempt) if analyse else failed)
+
+
+def _answer(analyse: Analyse, attempt: Attempt) -> Reply:
+    try:
+        result = analyse(attempt)
+    except UnusableStudy as error:
+        return "unusable", str(error)
+    except CdsError as error:
+        return "error", str(error)
+    except Exception as error:  # its message could carry patient data: the type is all that leaves
+        return "broken", f"the analysis raised {type(error).__name__}"
+    if not isinstance(result, AnalysisResult):
+        return "error", str(PluginError("the analysis gave no AnalysisResult"))
+    return "result", result
+
+
+def _die_with_the_node() -> None:
+    node = multiprocessing.parent_process()
+    if node is not None:
+        wait([node.sentinel])
+        os._exit(1)
