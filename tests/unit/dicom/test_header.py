@@ -69,11 +69,11 @@ def encoded(ds: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes
 def ends_of_elements_before_rows(transfer_syntax: str) -> set[int]:
     """Where a cut leaves a whole data set that is no image: only the transfer itself can tell that it was cut."""
     ds = slice_of_a_study()
-    kept = [tag for tag in ds.keys() if (0x0020000E <= tag < 0x00280011)]
+    kept = [element.tag for element in ds if 0x0020000E <= element.tag < 0x00280011]
     ends = set()
     for last in kept:
         part = Dataset()
-        part.update({tag: ds[tag] for tag in ds.keys() if tag <= last})
+        part.update({element.tag: element for element in ds if element.tag <= last})
         ends.add(len(encoded(part, transfer_syntax)))
     return ends
 

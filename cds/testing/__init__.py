@@ -1,0 +1,1 @@
+"""Doubles, phantoms and contract checks, for us and for plugin authors."""
