@@ -1,0 +1,1 @@
+"""One `Report`, many encodings: SR, Encapsulated PDF, JSON, terminal; the wording they share."""

@@ -1,0 +1,63 @@
+"""What every writer makes sure of before it writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from cds.domain.report import Report
+from cds.errors import ReportError
+
+
+def ensure_truthful(report: Report) -> None:
+    """Refuse a report that no encoding could carry truthfully.
+
+    Raises
+    ------
+    ReportError
+        When a number is not finite, an interval does not lie in 0..1 in order, a region is on an image
+        that is not of the study, two findings share an id, or the report's time has no zone.
+    """
+    if report.created_at.tzinfo is None:
+        raise ReportError("the report's time has no time zone; give an aware datetime")
+    for where, value in _numbers(report):
+        if not math.isfinite(value):
+            raise ReportError(f"{where} carries a number that is not finite")
+    _ensure_intervals(report)
+    _ensure_references(report)
+
+
+def _numbers(report: Report) -> Iterator[tuple[str, float]]:
+    for part in report.evidence:
+        for each in part.observations:
+            values = [each.probability, *(each.interval or ()), *(m.value for m in each.measurements)]
+            yield from ((f"observation {each.id!r}", value) for value in values if value is not None)
+    for finding in report.findings:
+        values = [finding.probability, *(finding.interval or ()), *(m.value for m in finding.measurements)]
+        values += [part.value for part in finding.contributions]
+        values += [axis for point in (finding.region.points if finding.region else ()) for axis in point]
+        yield from ((f"finding {finding.id!r}", value) for value in values if value is not None)
+    for lab in report.case.records.labs:
+        bounds = [lab.value, lab.reference_low, lab.reference_high]
+        yield from ((f"laboratory value {lab.analyte.key}", value) for value in bounds if value is not None)
+    yield from ((f"statement {each.subject.key}", each.score) for each in report.statements)
+
+
+def _ensure_intervals(report: Report) -> None:
+    for finding in report.findings:
+        if finding.interval is not None and not 0.0 <= finding.interval[0] <= finding.interval[1] <= 1.0:
+            raise ReportError(f"finding {finding.id!r}: an interval is (low, high) within 0..1")
+
+
+def _ensure_references(report: Report) -> None:
+    images = {instance.sop_instance_uid for instance in report.study.instances}
+    seen: set[str] = set()
+    for finding in report.findings:
+        if finding.id in seen:
+            raise ReportError(f"two findings have the id {finding.id!r}; an id is unique within a report")
+        seen.add(finding.id)
+        if finding.region is not None and finding.region.sop_instance_uid not in images:
+            raise ReportError(
+                f"finding {finding.id!r} is marked on image {finding.region.sop_instance_uid}, "
+                "which is not of the study"
+            )

@@ -1,0 +1,248 @@
+"""The report as JSON, for machines; `as_json` is also what the other forms are compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cds.domain.code import Code
+from cds.domain.evidence import Algorithm, Evidence, ImageRegion, Measurement, Missing, Observation, Site
+from cds.domain.finding import Finding, Recommendation, Statement
+from cds.domain.records import LabResult, Records
+from cds.domain.report import EncodedReport, Report
+from cds.errors import ReportError
+from cds.report import json_shape as shape
+from cds.report.identity import tracking_uid
+from cds.report.labels import BANNER, Bilingual
+from cds.report.wording import clean, sentence
+
+
+class JsonReport:
+    """Writes a report as one JSON document (UTF-8)."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        """`indent` is the number of spaces per level; 0 writes one line."""
+
+        indent: int = 2
+
+    name: ClassVar[str] = "json"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or self.Settings()
+
+    def write(self, report: Report) -> tuple[EncodedReport, ...]:
+        """One ``application/json`` document.
+
+        Raises
+        ------
+        ReportError
+            When a number in the report is not finite.
+        """
+        try:
+            text = json.dumps(as_json(report), ensure_ascii=False, allow_nan=False, indent=self.settings.indent or None)
+        except ValueError:
+            raise ReportError("a number in the report is not finite; JSON cannot carry it") from None
+        content = text.encode("utf-8", "replace") + b"\n"
+        return (EncodedReport(name=self.name, media_type="application/json", content=content),)
+
+
+def as_json(report: Report) -> shape.ReportJson:
+    """The report in JSON's own types, lists for tuples; see docs/reference-report.md."""
+    return {
+        "banner": _text(BANNER),
+        "study_instance_uid": report.study.study_instance_uid,
+        "created_at": report.created_at.isoformat(),
+        "verification": report.verification,
+        "revision": report.revision,
+        "predecessor": report.predecessor,
+        "inputs_hash": report.inputs_hash,
+        "algorithm": [_algorithm(each) for each in report.algorithms],
+        "inputs": _inputs(report),
+        "missing": [{"modality": part.modality.value, "reason": clean(part.reason)} for part in report.missing],
+        "gates": _gates([*report.evidence, *report.missing]),
+        "evidence": [_observation(part, each) for part in report.evidence for each in part.observations],
+        "findings": [_finding(report, each) for each in report.findings],
+        "statements": [_statement(each) for each in report.statements],
+        "recommendations": [_recommendation(each) for each in report.recommendations],
+        "impression": _text(report.impression),
+        "limits": [clean(limit) for limit in report.limits],
+    }
+
+
+def _text(both: Bilingual) -> shape.TextJson:
+    return {"en": clean(both[0]), "zh": clean(both[1])}
+
+
+def _code(code: Code) -> shape.CodeJson:
+    return {"value": code.value, "scheme": code.scheme, "meaning": code.meaning, "meaning_zh": code.meaning_zh}
+
+
+def _algorithm(algorithm: Algorithm) -> shape.AlgorithmJson:
+    return {
+        "name": algorithm.name,
+        "version": algorithm.version,
+        "sha256": algorithm.sha256,
+        "card": algorithm.card,
+    }
+
+
+def _inputs(report: Report) -> shape.InputsJson:
+    records = report.case.records
+    return {
+        "images": [instance.sop_instance_uid for instance in report.study.instances],
+        "labs": [_lab(lab) for lab in records.labs],
+        "texts": [
+            {
+                "report_id": text.report_id,
+                "kind": text.kind.value,
+                "authored_at": text.authored_at.isoformat() if text.authored_at else None,
+                "source": text.source,
+                "sha256": hashlib.sha256(text.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            }
+            for text in records.texts
+        ],
+        "spans": _spans(report),
+        "rejected": [{"source": each.source, "reason": clean(each.reason)} for each in records.rejected],
+    }
+
+
+def _lab(lab: LabResult) -> shape.LabJson:
+    return {
+        "loinc": lab.analyte.value,
+        "name": lab.analyte.meaning,
+        "name_zh": lab.analyte.meaning_zh,
+        "comparator": lab.comparator,
+        "value": lab.value,
+        "unit": lab.unit,
+        "reference_low": lab.reference_low,
+        "reference_high": lab.reference_high,
+        "status": lab.status.value,
+        "time": lab.observed_at.isoformat(),
+        "source": lab.source,
+    }
+
+
+def _spans(report: Report) -> list[shape.SpanJson]:
+    return [
+        {
+            "report_id": each.span.report_id,
+            "start": each.span.start,
+            "end": each.span.end,
+            "text": passage(report.case.records, each),
+            "observation": each.id,
+        }
+        for part in report.evidence
+        for each in part.observations
+        if each.span is not None
+    ]
+
+
+def passage(records: Records, observation: Observation) -> str:
+    """The characters that the observation's span names; empty where there is no such text."""
+    span = observation.span
+    if span is None:
+        return ""
+    texts = [text.text for text in records.texts if text.report_id == span.report_id]
+    return clean(texts[0][span.start : span.end]) if texts else ""
+
+
+def _gates(parts: Sequence[Evidence | Missing]) -> list[shape.GateJson]:
+    return [
+        {"modality": part.modality.value, "name": gate.name, "passed": gate.passed, "reason": clean(gate.reason)}
+        for part in parts
+        for gate in part.gates
+    ]
+
+
+def _measurement(measurement: Measurement) -> shape.MeasurementJson:
+    return {"quantity": _code(measurement.quantity), "value": measurement.value, "unit": measurement.unit}
+
+
+def _site(site: Site | None) -> shape.SiteJson | None:
+    if site is None:
+        return None
+    return {"region": _code(site.region), "laterality": _code(site.laterality) if site.laterality else None}
+
+
+def _region(region: ImageRegion | None) -> shape.RegionJson | None:
+    if region is None:
+        return None
+    return {
+        "sop_instance_uid": region.sop_instance_uid,
+        "frame": region.frame,
+        "shape": region.shape,
+        "points": [list(point) for point in region.points],
+    }
+
+
+def _observation(part: Evidence, observation: Observation) -> shape.ObservationJson:
+    return {
+        "id": observation.id,
+        "modality": part.modality.value,
+        "code": _code(observation.concept),
+        "assertion": observation.assertion.value,
+        "probability": observation.probability,
+        "interval": list(observation.interval) if observation.interval else None,
+        "measurements": [_measurement(each) for each in observation.measurements],
+        "site": _site(observation.site),
+        "source": observation.source,
+        "note": clean(observation.note),
+    }
+
+
+def _finding(report: Report, finding: Finding) -> shape.FindingJson:
+    return {
+        "id": finding.id,
+        "tracking_uid": tracking_uid(report, finding.id),
+        "code": _code(finding.code),
+        "assertion": finding.assertion.value,
+        "probability": finding.probability,
+        "interval": list(finding.interval) if finding.interval else None,
+        "calibrated_on": finding.calibrated_on,
+        "site": _site(finding.site),
+        "region": _region(finding.region),
+        "measurements": [_measurement(each) for each in finding.measurements],
+        "contributions": {each.modality.value: each.value for each in finding.contributions},
+        "because": list(finding.because),
+        "reason": clean(finding.reason),
+        "text": _text(sentence(finding)),
+        "algorithm": f"{finding.algorithm.name} {finding.algorithm.version}",
+    }
+
+
+def _statement(statement: Statement) -> shape.StatementJson:
+    return {
+        "kind": statement.kind.value,
+        "subject": _code(statement.subject),
+        "relation": statement.relation,
+        "object": _code(statement.object),
+        "citation": statement.citation,
+        "path": [
+            {
+                "subject": _code(step.subject),
+                "relation": step.relation,
+                "object": _code(step.object),
+                "citation": step.citation,
+            }
+            for step in statement.path
+        ],
+        "text": _text(statement.text),
+        "because": list(statement.because),
+        "score": statement.score,
+    }
+
+
+def _recommendation(item: Recommendation) -> shape.RecommendationJson:
+    return {
+        "guideline": item.guideline,
+        "table": item.table,
+        "row": item.row,
+        "text": _text(item.text),
+        "citation": item.citation,
+        "because": list(item.because),
+        "applies": item.applies,
+    }

@@ -1,0 +1,215 @@
+"""The shape of a report as JSON: what `cds analyze --json`, the web and every encoding agree on."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class CodeJson(TypedDict):
+    """A coded concept."""
+
+    value: str
+    scheme: str
+    meaning: str
+    meaning_zh: str
+
+
+class TextJson(TypedDict):
+    """A text in both languages."""
+
+    en: str
+    zh: str
+
+
+class AlgorithmJson(TypedDict):
+    """Software or a model that took part."""
+
+    name: str
+    version: str
+    sha256: str
+    card: str
+
+
+class LabJson(TypedDict):
+    """One laboratory value; `unit` is UCUM, `time` ISO 8601."""
+
+    loinc: str
+    name: str
+    name_zh: str
+    comparator: str
+    value: float
+    unit: str
+    reference_low: float | None
+    reference_high: float | None
+    status: str
+    time: str
+    source: str
+
+
+class TextInputJson(TypedDict):
+    """One narrative text that went in, by its sha256."""
+
+    report_id: str
+    kind: str
+    authored_at: str | None
+    source: str
+    sha256: str
+
+
+class SpanJson(TypedDict):
+    """A passage of a text that an observation rests on."""
+
+    report_id: str
+    start: int
+    end: int
+    text: str
+    observation: str
+
+
+class RejectedJson(TypedDict):
+    """A record that was seen and not used."""
+
+    source: str
+    reason: str
+
+
+class InputsJson(TypedDict):
+    """Everything that went in; `images` are SOP Instance UIDs."""
+
+    images: list[str]
+    labs: list[LabJson]
+    texts: list[TextInputJson]
+    spans: list[SpanJson]
+    rejected: list[RejectedJson]
+
+
+class GateJson(TypedDict):
+    """One check, passed or not, and why."""
+
+    modality: str
+    name: str
+    passed: bool
+    reason: str
+
+
+class MissingJson(TypedDict):
+    """A modality that took no part."""
+
+    modality: str
+    reason: str
+
+
+class MeasurementJson(TypedDict):
+    """A number with its quantity and UCUM unit."""
+
+    quantity: CodeJson
+    value: float
+    unit: str
+
+
+class SiteJson(TypedDict):
+    """Where."""
+
+    region: CodeJson
+    laterality: CodeJson | None
+
+
+class RegionJson(TypedDict):
+    """A region on one image, (column, row) in pixels."""
+
+    sop_instance_uid: str
+    frame: int
+    shape: str
+    points: list[list[float]]
+
+
+class ObservationJson(TypedDict):
+    """One observation of one extractor."""
+
+    id: str
+    modality: str
+    code: CodeJson
+    assertion: str
+    probability: float | None
+    interval: list[float] | None
+    measurements: list[MeasurementJson]
+    site: SiteJson | None
+    source: str
+    note: str
+
+
+class FindingJson(TypedDict):
+    """One finding; `contributions` are differences in probability per modality."""
+
+    id: str
+    tracking_uid: str
+    code: CodeJson
+    assertion: str
+    probability: float | None
+    interval: list[float] | None
+    calibrated_on: str
+    site: SiteJson | None
+    region: RegionJson | None
+    measurements: list[MeasurementJson]
+    contributions: dict[str, float]
+    because: list[str]
+    reason: str
+    text: TextJson
+    algorithm: str
+
+
+class StepJson(TypedDict):
+    """One edge of the knowledge graph."""
+
+    subject: CodeJson
+    relation: str
+    object: CodeJson
+    citation: str
+
+
+class StatementJson(TypedDict):
+    """What knowledge says, with the path that explains it."""
+
+    kind: str
+    subject: CodeJson
+    relation: str
+    object: CodeJson
+    citation: str
+    path: list[StepJson]
+    text: TextJson
+    because: list[str]
+    score: float
+
+
+class RecommendationJson(TypedDict):
+    """What a guideline says."""
+
+    guideline: str
+    table: str
+    row: str
+    text: TextJson
+    citation: str
+    because: list[str]
+    applies: bool
+
+
+class ReportJson(TypedDict):
+    """One whole report."""
+
+    banner: TextJson
+    study_instance_uid: str
+    created_at: str
+    verification: str
+    revision: int
+    predecessor: str
+    inputs_hash: str
+    algorithm: list[AlgorithmJson]
+    inputs: InputsJson
+    missing: list[MissingJson]
+    gates: list[GateJson]
+    evidence: list[ObservationJson]
+    findings: list[FindingJson]
+    statements: list[StatementJson]
+    recommendations: list[RecommendationJson]
+    impression: TextJson
+    limits: list[str]

@@ -1,0 +1,210 @@
+"""The patient and study module of the images, decoded to Unicode and otherwise as it stands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom import charset, config, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.sequence import Sequence
+
+from cds.domain.report import Report
+from cds.domain.study import Instance
+from cds.errors import ReportError
+
+PATIENT_AND_STUDY: Final = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientSex",
+    "OtherPatientNames",
+    "OtherPatientIDsSequence",
+    "EthnicGroup",
+    "PatientComments",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "ProcedureCodeSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+)
+"""The Patient, General Study and Patient Study modules (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), as far as
+they identify or describe."""
+
+TYPE_2: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Must stand in what we write, empty where the source does not say."""
+
+UNREADABLE: Final = (OSError, InvalidDicomError, EOFError, ValueError, AttributeError, NotImplementedError, KeyError)
+"""What pydicom raises on a file that is gone, truncated or no DICOM."""
+
+TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Value representations that Specific Character Set applies to (PS3.5 6.1.2.3)."""
+
+DELIMITERS: Final = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
+"""Characters that switch a code extension back to the first character set (PS3.5 6.1.2.5.3)."""
+
+STANDALONE: Final = frozenset({"ISO_IR 192", "GB18030", "GBK"})
+"""Character sets that stand alone: beside code extensions they win."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceHeader:
+    """What the encodings copy from the images.
+
+    `timezone` is Timezone Offset From UTC (0008,0201), e.g. ``"+0800"``, ``""`` where not stated;
+    `procedure` is the first Procedure Code (0008,1032) as (value, scheme, meaning).
+    """
+
+    elements: Dataset
+    timezone: str
+    procedure: tuple[str, str, str] | None
+
+    def text(self, keyword: str) -> str:
+        """One attribute as text, ``""`` where it is absent or empty."""
+        value = self.elements.get(keyword)
+        return "" if value is None else str(value)
+
+
+def read_header(report: Report) -> SourceHeader:
+    """The patient and study module of the first readable instance.
+
+    Values are copied and never validated: a birth date that is no date stays what it is.
+
+    Raises
+    ------
+    ReportError
+        When no instance of the study can be read, or none says that it belongs to the study.
+    """
+    for instance in report.study.instances:
+        found = _read(instance)
+        if found is not None and _text(found, "StudyInstanceUID") == report.study.study_instance_uid:
+            return _header(found)
+    raise ReportError(f"no instance of study {report.study.study_instance_uid} can be read: the report has no patient")
+
+
+def _read(instance: Instance) -> Dataset | None:
+    tags = [*PATIENT_AND_STUDY, "SpecificCharacterSet", "TimezoneOffsetFromUTC"]
+    try:
+        return dcmread(instance.path, stop_before_pixels=True, force=True, specific_tags=tags)
+    except UNREADABLE:
+        return None
+
+
+def _header(found: Dataset) -> SourceHeader:
+    elements = Dataset()
+    for keyword in PATIENT_AND_STUDY:
+        copied = _copied(found, keyword)
+        if copied is not None:
+            elements[copied.tag] = copied
+    for keyword in TYPE_2:
+        if keyword not in elements:
+            setattr(elements, keyword, "")
+    return SourceHeader(
+        elements=elements, timezone=_text(found, "TimezoneOffsetFromUTC"), procedure=_procedure(elements)
+    )
+
+
+def _copied(found: Dataset, keyword: str) -> DataElement | None:
+    if keyword not in found:
+        return None
+    try:
+        return _element(found, keyword, _encodings(found))
+    except UNREADABLE:
+        return None
+
+
+def _element(found: Dataset, key: str | int, encodings: list[str]) -> DataElement:
+    raw = found.get_item(key)
+    if raw is None:
+        raise KeyError(key)
+    vr = raw.VR or dictionary_VR(raw.tag)
+    if vr == "SQ":
+        items = [_item(item, encodings) for item in found[raw.tag].value]
+        return DataElement(raw.tag, "SQ", Sequence(items))
+    return DataElement(raw.tag, vr, _decoded(_bytes(raw), vr, encodings), validation_mode=config.IGNORE)
+
+
+def _item(item: Dataset, encodings: list[str]) -> Dataset:
+    """One item of a sequence, its public elements in the order of their tags."""
+    copied = Dataset()
+    encodings = _encodings(item) if "SpecificCharacterSet" in item else encodings
+    for tag in item.keys():  # noqa: SIM118 - iterating a Dataset would convert its elements
+        if dictionary_has_tag(tag) and tag != 0x00080005:
+            copied[tag] = _element(item, tag, encodings)
+    return copied
+
+
+def _bytes(element: DataElement | RawDataElement) -> bytes:
+    value = element.value
+    return value if isinstance(value, bytes) else str("" if value is None else value).encode("utf-8")
+
+
+def _decoded(raw: bytes, vr: str, encodings: list[str]) -> str:
+    """A value as text: code extensions by pydicom, all else strictly, at last with replacements."""
+    stripped = raw.rstrip(b"\0 ")
+    if vr not in TEXT_VRS:
+        return stripped.decode("ascii", "replace")
+    if b"\x1b" in stripped:
+        return charset.decode_bytes(stripped, encodings, DELIMITERS)
+    try:
+        return stripped.decode(encodings[0])
+    except UnicodeDecodeError:
+        return stripped.decode(encodings[0], "replace")
+
+
+def _encodings(found: Dataset) -> list[str]:
+    """Python's names of the declared character sets; Latin-1 where none is declared or known."""
+    raw = found.get_item("SpecificCharacterSet")
+    declared = _bytes(raw).decode("ascii", "replace") if raw is not None else ""
+    terms = [_term(term) for term in declared.strip("\0 ").split("\\")]
+    alone = [term for term in terms if term in STANDALONE]
+    known = alone[:1] or [term for term in terms if term in charset.python_encoding]
+    return [charset.python_encoding[term] for term in known] or ["iso8859"]
+
+
+def _term(term: str) -> str:
+    """A defined term of (0008,0005), common misspellings put right (``"ISO-IR 100"``, ``"ISO_IR_100"``)."""
+    plain = re.sub(r"[ _-]+", " ", term.strip().upper())
+    if plain in ("UTF 8", "UTF8"):
+        return "ISO_IR 192"
+    return re.sub(r"^ISO IR ", "ISO_IR ", plain)
+
+
+def _text(found: Dataset, keyword: str) -> str:
+    copied = _copied(found, keyword)
+    return "" if copied is None or copied.value is None else str(copied.value)
+
+
+def _procedure(elements: Dataset) -> tuple[str, str, str] | None:
+    for item in elements.get("ProcedureCodeSequence", []):
+        coded = tuple(str(item.get(part, "")) for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
+        if all(coded):
+            return coded[0], coded[1], coded[2]
+    return None

@@ -1,0 +1,186 @@
+"""The DICOM Structured Report: TID 1500 Measurement Report (PS3.16), Comprehensive SR or Comprehensive 3D SR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    ImageContentItem,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+)
+from highdicom.sr.enum import RelationshipTypeValues
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as dicom
+
+from cds.domain.evidence import Modality
+from cds.domain.report import EncodedReport, Report
+from cds.domain.study import Series
+from cds.report import sr_codes as codes
+from cds.report.checks import ensure_truthful
+from cds.report.envelope import MANUFACTURER, PRIVATE_SCHEME, encode, new_instance, references, sop_item
+from cds.report.identity import device_uid, series_uid
+from cds.report.source import SourceHeader, read_header
+from cds.report.sr_groups import groups
+from cds.report.sr_texts import evaluations
+from cds.report.viewers import ensure_viewable
+
+SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
+    {"comprehensive": "1.2.840.10008.5.1.4.1.1.88.33", "comprehensive3d": "1.2.840.10008.5.1.4.1.1.88.34"}
+)
+SERIES_NUMBER: Final = 9001
+MEDIA_TYPE: Final = "application/dicom"
+ALWAYS_EXPECTED: Final = frozenset({Modality.LABS, Modality.TEXT})
+"""What every patient could have; a study is of one imaging modality, and the other is not awaited."""
+
+
+class StructuredReport:
+    """Writes a report as one SR."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        """`sop_class` is ``"comprehensive"`` (widest reach) or ``"comprehensive3d"`` (as IHE AIR asks)."""
+
+        sop_class: Literal["comprehensive", "comprehensive3d"] = "comprehensive"
+
+    name: ClassVar[str] = "sr"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or self.Settings()
+
+    def write(self, report: Report) -> tuple[EncodedReport, ...]:
+        """One SR, UNVERIFIED and PRELIMINARY.
+
+        Raises
+        ------
+        ReportError
+            When the report cannot be encoded truthfully, or a known viewer would refuse the result.
+        """
+        ensure_truthful(report)
+        ds = self._instance(report, read_header(report))
+        ensure_viewable(ds)
+        return (
+            EncodedReport(
+                name=self.name,
+                media_type=MEDIA_TYPE,
+                content=encode(ds),
+                sop_instance_uid=str(ds.SOPInstanceUID),
+                sop_class_uid=str(ds.SOPClassUID),
+            ),
+        )
+
+    def _instance(self, report: Report, header: SourceHeader) -> Dataset:
+        encoding = self.settings.sop_class
+        ds = new_instance(report, header, f"sr/{encoding}", SOP_CLASSES[encoding])
+        ds.Modality = "SR"
+        ds.SeriesNumber = SERIES_NUMBER
+        ds.SeriesDescription = "AI decision support, unverified"
+        ds.ReferencedPerformedProcedureStepSequence = []
+        ds.PerformedProcedureCodeSequence = []
+        ds.CompletionFlag = "PARTIAL" if is_partial(report) else "COMPLETE"
+        ds.VerificationFlag = report.verification
+        ds.PreliminaryFlag = "PRELIMINARY"
+        ds.CurrentRequestedProcedureEvidenceSequence = references(report)
+        ds.CodingSchemeIdentificationSequence = [_private_scheme()]
+        if report.predecessor:
+            ds.PredecessorDocumentsSequence = _predecessor(report, f"sr/{encoding}", SOP_CLASSES[encoding])
+        for element in content(report, header):
+            ds[element.tag] = element
+        return ds
+
+
+def is_partial(report: Report) -> bool:
+    """Whether inputs were missing: labs or text, or a modality that was there and did not pass its checks."""
+    return any(
+        part.modality in ALWAYS_EXPECTED or any(not gate.passed for gate in part.gates) for part in report.missing
+    )
+
+
+def content(report: Report, header: SourceHeader) -> Dataset:
+    """The content tree, TID 1500, its root a CONTAINER (126000, DCM, "Imaging Measurement Report")."""
+    procedure = CodedConcept(*header.procedure) if header.procedure else codes.concept(codes.CHEST_IMAGING)
+    root = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(report)),
+        procedure_reported=procedure,
+        imaging_measurements=groups(report),
+        title=dicom.cid7021.ImagingMeasurementReport,
+    )[0]
+    items = list(root.ContentSequence)
+    root.ContentSequence = ContentSequence([*items[:-1], _library(report), items[-1], evaluations(report)])
+    return root
+
+
+def _observer(report: Report) -> ObserverContext:
+    """TID 1002 with the device's attributes, TID 1004."""
+    return ObserverContext(
+        observer_type=dicom.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=device_uid(*report.algorithms),
+            name=report.software.name,
+            manufacturer_name=MANUFACTURER,
+            model_name=f"{report.software.name} {report.software.version}",
+        ),
+    )
+
+
+def _library(report: Report) -> ContainerContentItem:
+    """TID 1600: every image that was used, a group per series; the series with key images comes first."""
+    keys = {part.key_image for part in report.evidence}
+    series = sorted(report.study.series, key=lambda one: not any(i.sop_instance_uid in keys for i in one.instances))
+    library = ContainerContentItem(name=dicom.DCM.ImageLibrary, relationship_type=RelationshipTypeValues.CONTAINS)
+    library.ContentSequence = ContentSequence([_library_group(one) for one in series if one.instances])
+    return library
+
+
+def _library_group(series: Series) -> ContainerContentItem:
+    group = ContainerContentItem(name=dicom.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
+    modality = CodeContentItem(
+        name=dicom.DCM.Modality,
+        value=CodedConcept(series.modality, "DCM", MODALITY_MEANINGS.get(series.modality, series.modality)),
+        relationship_type=RelationshipTypeValues.HAS_ACQ_CONTEXT,
+    )
+    images = [
+        ImageContentItem(
+            name=CodedConcept("260753009", "SCT", "Source"),
+            referenced_sop_class_uid=image.sop_class_uid,
+            referenced_sop_instance_uid=image.sop_instance_uid,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        for image in series.instances
+    ]
+    group.ContentSequence = ContentSequence([modality, *images])
+    return group
+
+
+MODALITY_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {"CT": "Computed Tomography", "CR": "Computed Radiography", "DX": "Digital Radiography"}
+)
+"""Code meanings of CID 29; other modalities are shown by their code value."""
+
+
+def _private_scheme() -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeName = "Concepts of this software that no public scheme has"
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return item
+
+
+def _predecessor(report: Report, encoding: str, sop_class_uid: str) -> list[Dataset]:
+    """The revision before, which stands in the same series."""
+    series = Dataset()
+    series.SeriesInstanceUID = series_uid(report, encoding)
+    series.ReferencedSOPSequence = [sop_item(sop_class_uid, report.predecessor)]
+    study = Dataset()
+    study.StudyInstanceUID = report.study.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return [study]

@@ -1,0 +1,232 @@
+"""The sentences of a report, in English and Chinese: one place, so that every encoding says the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cds.domain.evidence import Assertion, Measurement, Missing, Site
+from cds.domain.finding import Contribution, Finding, Statement
+from cds.domain.records import LabResult, LabStatus
+from cds.errors import ReportError
+from cds.report.labels import ASSERTIONS, MODALITIES, Bilingual
+
+NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Control characters, lone surrogates and non-characters: never part of a text that leaves the house."""
+BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Direction marks, which could make a line read as something else."""
+
+URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Assertion.NOT_ASSESSED)
+"""The order in which an impression speaks."""
+
+REASONS_ZH: Final = {
+    "no extractor is configured": "未配置相应模块",
+}
+
+
+def clean(text: str) -> str:
+    """`text` without control characters, direction marks and lone surrogates; line ends become line feeds."""
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return BIDI.sub("", NOT_TEXT.sub(" ", unified))
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """`text` on one line, cut with an ellipsis at `limit` characters (0: not cut)."""
+    flat = " ".join(clean(text).split())
+    return flat if not limit or len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number with at most `digits` significant digits and no exponent where a reader expects none.
+
+    Raises
+    ------
+    ReportError
+        When the value is not finite: NaN never becomes a number in a report.
+    """
+    if not math.isfinite(value):
+        raise ReportError("a report cannot carry a number that is not finite")
+    if value == int(value) and abs(value) < 10**9:
+        return str(int(value))
+    return f"{value:.{digits}g}"
+
+
+def percent(probability: float) -> str:
+    """A probability as a percentage; never ``0 %`` or ``100 %`` for what is neither."""
+    scaled = 100 * probability
+    if 0 < scaled < 1:
+        return "<1 %"
+    if 99 < scaled < 100:
+        return ">99 %"
+    return f"{scaled:.0f} %"
+
+
+def probability(value: float | None, interval: tuple[float, float] | None) -> str:
+    """``"83 % (71–91 %)"``; an en dash where there is none."""
+    if value is None:
+        return "–"
+    return percent(value) if interval is None else f"{percent(value)} ({span(interval)})"
+
+
+def span(interval: tuple[float, float]) -> str:
+    """``"71–91 %"``."""
+    low, high = (percent(bound) for bound in interval)
+    return f"{low.removesuffix(' %')}–{high}"
+
+
+def measure(measurement: Measurement) -> str:
+    """``"8.2 mm"``; the UCUM unit ``"1"`` is not written."""
+    unit = "" if measurement.unit in ("", "1") else f" {measurement.unit}"
+    return number(measurement.value) + unit
+
+
+def place(site: Site | None) -> Bilingual:
+    """``"right lung"`` and its Chinese; empty where the site is not known."""
+    if site is None:
+        return "", ""
+    side = site.laterality
+    english = f"{side.meaning} {site.region.meaning}" if side else site.region.meaning
+    return english.lower(), (side.text("zh") if side else "") + site.region.text("zh")
+
+
+def _sized(findings: Iterable[Finding]) -> tuple[float, Measurement, Finding] | None:
+    sizes = [(m.value, m, f) for f in findings for m in f.measurements if m.unit == "mm"]
+    return max(sizes, key=lambda size: size[0]) if sizes else None
+
+
+def sentence(finding: Finding) -> Bilingual:
+    """One finding as one sentence: what, where, how large, how sure, or why not."""
+    english, chinese = [finding.code.text("en")], [finding.code.text("zh")]
+    where = place(finding.site)
+    if where[0]:
+        english.append(f" ({where[0]})")
+        chinese.append(f"（{where[1]}）")
+    said = ASSERTIONS[finding.assertion]
+    english.append(f": {said[0]}")
+    chinese.append(f"：{said[1]}")
+    sizes = ", ".join(f"{m.quantity.text('en').lower()} {measure(m)}" for m in finding.measurements)
+    sizes_zh = "，".join(f"{m.quantity.text('zh')} {measure(m)}" for m in finding.measurements)
+    if sizes:
+        english.append(f", {sizes}")
+        chinese.append(f"，{sizes_zh}")
+    sure = _how_sure(finding)
+    english.append(sure[0])
+    chinese.append(sure[1])
+    return "".join(english) + ".", "".join(chinese) + "。"
+
+
+def _how_sure(finding: Finding) -> Bilingual:
+    english, chinese = "", ""
+    if finding.probability is not None:
+        english, chinese = f", probability {percent(finding.probability)}", f"，概率 {percent(finding.probability)}"
+        if finding.interval is not None:
+            english += f" (95 % interval {span(finding.interval)})"
+            chinese += f"（95%区间 {span(finding.interval)}）"
+    if finding.reason:
+        english += f"; {one_line(finding.reason).rstrip('.')}"
+        chinese += f"；{one_line(REASONS_ZH.get(finding.reason, finding.reason)).rstrip('.。')}"
+    return english, chinese
+
+
+def _group_sentence(group: Sequence[Finding]) -> Bilingual:
+    """Several findings of one code and one assertion as one sentence, with the largest of them."""
+    if len(group) == 1:
+        return sentence(group[0])
+    code, said = group[0].code, ASSERTIONS[group[0].assertion]
+    english, chinese = f"{code.text('en')}: {len(group)}, {said[0]}", f"{code.text('zh')}：{len(group)} 处，{said[1]}"
+    largest = _sized(group)
+    if largest is not None:
+        where = place(largest[2].site)
+        english += f"; the largest {measure(largest[1])}" + (f" ({where[0]})" if where[0] else "")
+        chinese += f"；最大 {measure(largest[1])}" + (f"（{where[1]}）" if where[1] else "")
+    return english + ".", chinese + "。"
+
+
+def gap(missing: Missing) -> Bilingual:
+    """What one modality could not give, and why."""
+    english, chinese = MODALITIES[missing.modality]
+    reason = one_line(missing.reason).rstrip(".")
+    return f"{english}: {reason}.", f"{chinese}：{REASONS_ZH.get(reason, reason)}。"
+
+
+def impression(findings: Sequence[Finding], missing: Sequence[Missing]) -> Bilingual:
+    """The impression: one line per conclusion, the present ones first, then what was missing.
+
+    Returns
+    -------
+    tuple of str
+        (English, Chinese), lines separated by line feeds.
+    """
+    groups: dict[tuple[int, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((URGENCY.index(finding.assertion), finding.code.key), []).append(finding)
+    lines = [_group_sentence(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
+    if not any(f.assertion in (Assertion.PRESENT, Assertion.UNCERTAIN) for f in findings):
+        lines.insert(0, ("No finding was called present.", "未判定任何阳性所见。"))
+    if missing:
+        lines.append(
+            (
+                "Not available: " + ", ".join(MODALITIES[part.modality][0] for part in missing) + ".",
+                "缺失：" + "、".join(MODALITIES[part.modality][1] for part in missing) + "。",
+            )
+        )
+    return "\n".join(line[0] for line in lines), "\n".join(line[1] for line in lines)
+
+
+def contribution(part: Contribution) -> Bilingual:
+    """``"chest X-ray +21 points"``: how far one modality moved the probability, in percentage points."""
+    english, chinese = MODALITIES[part.modality]
+    points = f"{100 * part.value:+.1f}"
+    return f"{english} {points} percentage points", f"{chinese} {points} 个百分点"
+
+
+def lab_sentence(lab: LabResult) -> str:
+    """One laboratory value with everything that makes it readable alone."""
+    unit = "" if lab.unit in ("", "1") else f" {lab.unit}"
+    limits = reference(lab)
+    told = f" (reference {limits})" if limits else ""
+    status = "" if lab.status is LabStatus.FINAL else f", {lab.status.value}"
+    return (
+        f"{lab.analyte.meaning} ({lab.analyte.key}): {lab.comparator}{number(lab.value)}{unit}{told}{status}, "
+        f"{lab.observed_at.isoformat(timespec='minutes')}, source {one_line(lab.source) or 'not named'}"
+    )
+
+
+def reference(lab: LabResult) -> str:
+    """``"0–5"``, ``"≤5"``, ``"≥10"``; empty where no range is known."""
+    low, high = lab.reference_low, lab.reference_high
+    if low is not None and high is not None:
+        return f"{number(low)}–{number(high)}"
+    if high is not None:
+        return f"≤{number(high)}"
+    return f"≥{number(low)}" if low is not None else ""
+
+
+def flag(lab: LabResult) -> str:
+    """``"H"`` above the reference range, ``"L"`` below it, else empty."""
+    if lab.reference_high is not None and lab.value > lab.reference_high and "<" not in lab.comparator:
+        return "H"
+    if lab.reference_low is not None and lab.value < lab.reference_low and ">" not in lab.comparator:
+        return "L"
+    return ""
+
+
+def path_sentence(statement: Statement) -> str:
+    """The path through the knowledge graph: ``"Pneumonia —causes→ Fever —seen in→ Influenza"``."""
+    if not statement.path:
+        return f"{statement.subject.meaning} —{relation(statement.relation)}→ {statement.object.meaning}"
+    words = [statement.path[0].subject.meaning]
+    here = statement.path[0].subject
+    for step in statement.path:
+        if step.subject != here:
+            words.append(f"; {step.subject.meaning}")
+        words.append(f"—{relation(step.relation)}→ {step.object.meaning}")
+        here = step.object
+    return " ".join(words).replace(" ; ", "; ")
+
+
+def relation(name: str) -> str:
+    """A relation as words: ``"seen_in"`` is ``"seen in"``."""
+    return name.replace("_", " ").lower()
