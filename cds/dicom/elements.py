@@ -58,7 +58,19 @@ def inflate(data: bytes, max_bytes: int = MAX_INFLATED_BYTES) -> bytes:
     return inflated
 
 
-def values(data: Buffer, transfer_syntax_uid: str, wanted: Iterable[int], start: int = 0) -> Mapping[int, bytes]:
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one walk found: encoded top-level values by tag, and where native Pixel Data lie.
+
+    `pixels` is the (start, end) of the pixels in the buffer, None where there are none or
+    where they are encapsulated. Among `values`, Pixel Data is ``b""``.
+    """
+
+    values: Mapping[int, bytes]
+    pixels: tuple[int, int] | None
+
+
+def scan(data: Buffer, transfer_syntax_uid: str, wanted: Iterable[int], start: int = 0) -> Scan:
     """Walk a data set from `start` to its end and take the top-level values of the `wanted` tags.
 
     Parameters
@@ -67,12 +79,6 @@ def values(data: Buffer, transfer_syntax_uid: str, wanted: Iterable[int], start:
         The data set as encoded in `transfer_syntax_uid`, already inflated.
     wanted
         Tags as numbers, e.g. ``0x0020000D``.
-
-    Returns
-    -------
-    Mapping
-        Tag to encoded value, undecoded, for the wanted tags that are there. Pixel Data is
-        walked over and given as ``b""``.
 
     Raises
     ------
@@ -83,7 +89,12 @@ def values(data: Buffer, transfer_syntax_uid: str, wanted: Iterable[int], start:
         raise MalformedInstance("the data set is empty")
     walker = _Walker(data, _encoding(transfer_syntax_uid), frozenset(wanted))
     walker.data_set(start, len(data), depth=0)
-    return MappingProxyType(walker.found)
+    return Scan(MappingProxyType(walker.found), walker.pixels)
+
+
+def values(data: Buffer, transfer_syntax_uid: str, wanted: Iterable[int], start: int = 0) -> Mapping[int, bytes]:
+    """Take the values alone; see `scan`."""
+    return scan(data, transfer_syntax_uid, wanted, start).values
 
 
 def first_item(sequence: bytes, transfer_syntax_uid: str, wanted: Iterable[int]) -> Mapping[int, bytes]:
@@ -124,6 +135,7 @@ class _Walker:
         self._data = data
         self._wanted = wanted
         self.found: dict[int, bytes] = {}
+        self.pixels: tuple[int, int] | None = None
         self._use(encoding)
 
     def _use(self, encoding: _Encoding) -> None:
@@ -143,8 +155,11 @@ class _Walker:
                 return value
             _check_order(tag, previous, depth)
             offset = self._value(tag, vr, length, value, end, depth)
-            if depth == 0 and tag in self._wanted:
-                self.found[tag] = b"" if tag == PIXEL_DATA else bytes(self._data[value:offset])
+            if depth == 0 and tag == PIXEL_DATA:
+                self.pixels = (value, offset) if length != _UNDEFINED else None
+                self.found[tag] = b""
+            elif depth == 0 and tag in self._wanted:
+                self.found[tag] = bytes(self._data[value:offset])
             previous = tag
         if delimited:
             raise MalformedInstance("the data set ends inside an item of a sequence")

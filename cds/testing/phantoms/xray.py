@@ -142,12 +142,12 @@ def _organs(thorax: Thorax, pixels: int, opacities: Sequence[Opacity], rng: np.r
     total = np.zeros((count, count), np.float32)
     for y in np.arange(-112.0 * thorax.scale, 112.0 * thorax.scale, step):
         depth = np.full((1, 1), y, np.float32)
-        hu = thorax.hu(x, depth, z, 2.0 * thorax.scale)
+        hu: NDArray[np.floating] = thorax.hu(x, depth, z, 2.0 * thorax.scale)
         lung = np.clip(-thorax.lung_mm(x, depth, z) / (4 * thorax.scale), 0, 1)
         filled = _filling(thorax, opacities, x, depth, z) * texture * lung
-        hu = hu + np.float32(_BONE_GAIN - 1) * np.maximum(hu - 60, 0)
-        hu = hu + np.float32(20.0 - LUNG_HU) * np.clip(filled, 0, 1) * (hu < -300)
-        total += (1 + hu / 1000) * np.float32(step)
+        hu = hu + (_BONE_GAIN - 1) * np.maximum(hu - 60, 0)
+        hu = hu + (20.0 - LUNG_HU) * np.clip(filled, 0, 1) * (hu < -300)
+        total += ((1 + hu / 1000) * step).astype(np.float32)
     return ndimage.zoom(total, pixels / count, order=3, grid_mode=True, mode="nearest")[:pixels, :pixels]
 
 
