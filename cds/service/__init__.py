@@ -26,3 +26,21 @@ raises `UnusableStudy` (SKIPPED) or another `CdsError` (FAILED with its message)
 
 `cds state|retry|discard|resend` need no node: ``Ledger.state(uid)`` and ``Ledger.levers``.
 """
+
+from cds.service.analysis import Analyse, AnalysisResult, Analyst, InlineAnalyst
+from cds.service.delivery import RetryPolicy
+from cds.service.intake import StudyIntake
+from cds.service.node import Node, NodePlan
+from cds.service.worker import WorkerProcess
+
+__all__ = [
+    "Analyse",
+    "AnalysisResult",
+    "Analyst",
+    "InlineAnalyst",
+    "Node",
+    "NodePlan",
+    "RetryPolicy",
+    "StudyIntake",
+    "WorkerProcess",
+]

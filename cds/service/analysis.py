@@ -7,12 +7,17 @@ the caller's thread.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from traceback import extract_tb
+from typing import Final, Protocol
 
 from cds.domain.report import EncodedReport
+from cds.errors import CdsError
 from cds.store import Attempt
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +74,26 @@ class InlineAnalyst:
         """Nothing to get ready."""
 
     def analyse(self, attempt: Attempt) -> AnalysisResult:
-        """Run one analysis here and now."""
-        return self._analyse(attempt)
+        """Run one analysis here and now.
+
+        Raises
+        ------
+        CdsError, AnalysisBroken
+            As the analysis raised it, or in place of a defect.
+        """
+        try:
+            return self._analyse(attempt)
+        except CdsError:
+            raise
+        except Exception as error:
+            raise AnalysisBroken(defect("the analysis", error)) from None
 
     def stop(self, grace_seconds: float) -> None:
         """Nothing to end."""
+
+
+def defect(what: str, error: Exception) -> str:
+    """Name a defect by type and place; its message could carry patient data, and goes nowhere."""
+    frames = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in extract_tb(error.__traceback__))
+    _LOG.error("%s raised %s in %s", what, type(error).__name__, frames)
+    return f"{what} raised {type(error).__name__}"

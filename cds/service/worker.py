@@ -14,11 +14,12 @@ from typing import Final
 
 from cds.errors import CdsError, PluginError, UnusableStudy
 from cds.service.analysis import (
+    Analyse,
     AnalysisBroken,
     AnalysisCrashed,
     AnalysisInterrupted,
     AnalysisResult,
-    Analyse,
+    defect,
 )
 from cds.store import Attempt
 
@@ -133,7 +134,7 @@ def _serve(pipe: Connection, make_analyse: Callable[[], Analyse]) -> None:
     except CdsError as error:
         failed = ("error", str(error))
     except Exception as error:
-        failed = ("broken", f"loading the models raised {type(error).__name__}")
+        failed = ("broken", defect("loading the models", error))
     while True:
         try:
             attempt = pipe.recv()
@@ -149,8 +150,8 @@ def _answer(analyse: Analyse, attempt: Attempt) -> Reply:
         return "unusable", str(error)
     except CdsError as error:
         return "error", str(error)
-    except Exception as error:  # its message could carry patient data: the type is all that leaves
-        return "broken", f"the analysis raised {type(error).__name__}"
+    except Exception as error:
+        return "broken", defect("the analysis", error)
     if not isinstance(result, AnalysisResult):
         return "error", str(PluginError("the analysis gave no AnalysisResult"))
     return "result", result

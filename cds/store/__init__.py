@@ -11,6 +11,7 @@ from cds.store.lock import NodeLock
 from cds.store.report_files import ReportFiles, StoredReport
 from cds.store.values import (
     Arrival,
+    Attempt,
     Delivery,
     DeliveryState,
     InstanceState,
@@ -22,6 +23,7 @@ from cds.store.values import (
 
 __all__ = [
     "Arrival",
+    "Attempt",
     "Blob",
     "BlobStore",
     "Delivery",

@@ -1,0 +1,145 @@
+"""The node: one data folder, one listener, one workflow, from start to drain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cds.ports import Listener, ListenerAddress, Sender
+from cds.service.analysis import Analyst, defect
+from cds.service.assembly import Assembly
+from cds.service.delivery import Courier, RetryPolicy
+from cds.service.intake import StudyIntake
+from cds.service.workflow import Workflow, Workshop
+from cds.store import Ledger
+
+_LOG: Final = logging.getLogger(__name__)
+
+_HEARTBEAT_SECONDS: Final = 0.25
+_ANALYSIS_GRACE_SECONDS: Final = 12.0
+"""What a running analysis may still take when the node stops; with the rest it fits into 30 s."""
+
+
+def utc_now() -> datetime:
+    """The time now, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """What a node is to be; `own_model_name` is the Manufacturer's Model Name of our own results."""
+
+    data_dir: Path
+    address: ListenerAddress
+    study_quiet_seconds: float = 30.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    own_model_name: str = "cds-pacs"
+
+
+class Node:
+    """A running service.
+
+    Parameters
+    ----------
+    ledger
+        Of `plan.data_dir`; the caller closes it.
+    clock, monotonic
+        The time now, aware; and seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        plan: NodePlan,
+        *,
+        listener: Listener,
+        sender: Sender,
+        analyst: Analyst,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._plan = plan
+        self._listener = listener
+        self._analyst = analyst
+        self._intake = StudyIntake(ledger, clock, plan.own_model_name)
+        self._assembly = Assembly(ledger, plan.study_quiet_seconds, clock, monotonic)
+        courier = Courier(
+            ledger=ledger,
+            sender=sender,
+            peers={peer.name: peer for peer in plan.address.peers},
+            ae_title=plan.address.ae_title,
+            policy=plan.retry,
+            clock=clock,
+        )
+        workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock)
+        self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
+        self._stopping = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
+
+    def start(self) -> int:
+        """Clear up after a crash, then work; the port that the listener is bound to.
+
+        Raises
+        ------
+        ConfigError
+            When another node works in the folder.
+        OSError
+            When the port is taken.
+        """
+        self._ledger.lock.acquire()
+        try:
+            swept, adopted = self._ledger.sweep(), self._intake.adopt_orphans()
+            if swept or adopted:
+                _LOG.warning("after a crash: %d unfinished files removed, %d instances entered", swept, adopted)
+            self._analyst.start()
+            self._workflow.start()
+            port = self._listener.start(self._plan.address, self._intake)
+        except BaseException:
+            self._ledger.lock.release()
+            raise
+        self._heart.start()
+        self._ledger.set_node({"ae_title": self._plan.address.ae_title, "port": port, "pid": os.getpid()})
+        _LOG.info("listening as %s on port %d", self._plan.address.ae_title, port)
+        return port
+
+    def stop(self) -> None:
+        """Finish what is arriving, let a running analysis finish if it is quick, and let go."""
+        self._listener.stop()
+        self._stopping.set()
+        self._heart.join()
+        self._workflow.stop(_ANALYSIS_GRACE_SECONDS)
+        self._ledger.set_node(None)
+        self._ledger.lock.release()
+        _LOG.info("stopped")
+
+    def run(self, started: Callable[[int], None] = lambda port: None) -> None:
+        """Work until SIGTERM or SIGINT, then stop. Only for the main thread.
+
+        Parameters
+        ----------
+        started
+            Told the port once the node listens.
+        """
+        asked = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: asked.set())
+        started(self.start())
+        asked.wait()
+        self.stop()
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(_HEARTBEAT_SECONDS):
+            try:
+                self._assembly.close_quiet_studies()
+                self._workflow.submit()
+            except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever
+                defect("the heartbeat", error)

@@ -1,0 +1,202 @@
+"""Durable workflow: all use of DBOS is behind this module.
+
+The ledger says what is to be done (open jobs, due deliveries); DBOS sees to it that each piece is
+taken by exactly one worker, and taken up again after a crash. Only ids go into its database, as
+JSON. It is a process singleton: one `Workflow` runs at a time in a process.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+from cds.errors import CdsError, OutOfResources, UnusableStudy
+from cds.service.analysis import AnalysisBroken, AnalysisCrashed, AnalysisInterrupted, Analyst
+from cds.service.delivery import Courier
+from cds.store import Attempt, Job, Ledger
+
+_LOG: Final = logging.getLogger(__name__)
+
+_EXECUTOR_ID: Final = "cds-node"
+_APPLICATION_VERSION: Final = "1"
+"""Pinned: by default DBOS hashes the code, and work of another version is not taken up."""
+
+_ANALYSIS_QUEUE: Final = "analysis"
+_DELIVERY_QUEUE: Final = "delivery"
+_DELIVERIES_AT_ONCE: Final = 4
+_POLLING_SECONDS: Final = 0.2
+_ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+_BUSY_SECONDS: Final = 5.0
+"""How long work waits whose database or disk has no room; it is not counted as an attempt."""
+_LAST_STEPS_SECONDS: Final = 5
+"""How long steps may take to enter their outcome when the node stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What the steps work with."""
+
+    ledger: Ledger
+    analyst: Analyst
+    courier: Courier
+    clock: Callable[[], datetime]
+
+    def analyse(self, job: Job) -> None:
+        """Attempt a job until it has an outcome; every attempt is counted before it begins."""
+        while (attempt := self.ledger.jobs.begin(job, self.clock())) is not None:
+            try:
+                self._make_report(attempt)
+            except AnalysisCrashed as error:
+                _LOG.error("study %s: attempt %d: %s", job.study_instance_uid, attempt.number, error)
+                continue
+            except AnalysisInterrupted:
+                self.ledger.jobs.put_back(job, self.clock(), counts=False)
+            except UnusableStudy as error:
+                self.ledger.jobs.skip(job, str(error), self.clock())
+            except OutOfResources:
+                raise
+            except (CdsError, AnalysisBroken) as error:
+                self.ledger.jobs.fail(job, str(error), self.clock())
+            return
+
+    def _make_report(self, attempt: Attempt) -> None:
+        result = self.analyst.analyse(attempt)
+        try:
+            report = self.ledger.report_files.put(
+                attempt.job.study_instance_uid,
+                attempt.job.id,
+                result.encodings,
+                revision=attempt.revision,
+                inputs_hash=result.inputs_hash,
+            )
+        except OSError as error:
+            raise OutOfResources(f"the disk does not take the report now: {error.strerror}") from None
+        peers = [peer.name for peer in self.courier.peers.values() if peer.send_results]
+        self.ledger.jobs.report(attempt.job, report, peers, self.clock())
+
+
+class Workflow:
+    """The queues of one node.
+
+    Parameters
+    ----------
+    database
+        SQLite file of DBOS; `cds.store` has its own.
+    """
+
+    def __init__(self, database: Path, workshop: Workshop) -> None:
+        self._database = database
+        self._workshop = workshop
+        self._submitted: set[str] = set()
+        self._finished: set[str] = set()
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Take up what a crash left, and wait for work."""
+        _set_wal(self._database)
+        config: DBOSConfig = {
+            "name": "cds",
+            "system_database_url": f"sqlite:///{self._database}",
+            "executor_id": _EXECUTOR_ID,
+            "application_version": _APPLICATION_VERSION,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+        _running.append(self)
+        DBOS.launch()
+        for queue, at_once in ((_ANALYSIS_QUEUE, 1), (_DELIVERY_QUEUE, _DELIVERIES_AT_ONCE)):
+            DBOS.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=_POLLING_SECONDS)
+        ended = DBOS.list_workflows(status=list(_ENDED), load_input=False, load_output=False)
+        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no new work, let a running analysis end for `grace_seconds`, and let go of the database."""
+        self._stopping.set()
+        self._workshop.analyst.stop(grace_seconds)
+        DBOS.destroy(workflow_completion_timeout_sec=_LAST_STEPS_SECONDS)
+        _running.remove(self)
+
+    def submit(self) -> None:
+        """Queue every open job and due delivery of the ledger that is not queued yet."""
+        self._forget_finished()
+        ledger = self._workshop.ledger
+        jobs = {job.id: job for job in ledger.jobs.open_jobs()}
+        deliveries = {delivery.id for delivery in ledger.deliveries.due(self._workshop.clock())}
+        for job in jobs.values():
+            if job.id not in self._submitted:
+                with SetWorkflowID(job.id):
+                    DBOS.enqueue_workflow(_ANALYSIS_QUEUE, _analysis, job.study_instance_uid, job.generation)
+        for delivery_id in deliveries - self._submitted:
+            with SetWorkflowID(delivery_id):
+                DBOS.enqueue_workflow(_DELIVERY_QUEUE, _delivery, delivery_id)
+        self._submitted |= jobs.keys() | deliveries
+
+    def analyse(self, job: Job) -> None:
+        """Carry out the analysis step; the outcome stands in the ledger."""
+        try:
+            if not self._stopping.is_set():
+                self._workshop.analyse(job)
+        except OutOfResources as error:
+            _LOG.error("study %s waits: %s", job.study_instance_uid, error)
+            self._stopping.wait(_BUSY_SECONDS)
+            self._workshop.ledger.jobs.put_back(job, self._workshop.clock(), counts=False)
+        finally:
+            self._finished.add(job.id)
+
+    def deliver(self, delivery_id: str) -> None:
+        """Carry out the delivery step; the outcome stands in the ledger."""
+        try:
+            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock()):
+                if delivery.id == delivery_id and not self._stopping.is_set():
+                    self._workshop.courier.deliver(delivery)
+        except OutOfResources as error:
+            _LOG.error("%s waits: %s", delivery_id, error)
+            self._stopping.wait(_BUSY_SECONDS)
+        finally:
+            self._finished.add(delivery_id)
+
+    def _forget_finished(self) -> None:
+        """Delete the records of what has ended: the ledger remembers, and may ask for the same again."""
+        ended = [workflow_id for workflow_id in tuple(self._finished) if _has_ended(workflow_id)]
+        if ended:
+            DBOS.delete_workflows(ended)
+            self._finished.difference_update(ended)
+            self._submitted.difference_update(ended)
+
+
+_running: Final[list[Workflow]] = []
+"""DBOS finds its functions by name in the process, not in an object; this is the object they work for."""
+
+
+@DBOS.workflow(name="analysis")
+def _analysis(study_instance_uid: str, generation: int) -> None:
+    job = Job(study_instance_uid=study_instance_uid, generation=generation)
+    DBOS.run_step({"name": "analyse"}, _running[-1].analyse, job)
+
+
+@DBOS.workflow(name="delivery")
+def _delivery(delivery_id: str) -> None:
+    DBOS.run_step({"name": "deliver"}, _running[-1].deliver, delivery_id)
+
+
+def _has_ended(workflow_id: str) -> bool:
+    status = DBOS.get_workflow_status(workflow_id)
+    return status is None or status.status in _ENDED
+
+
+def _set_wal(database: Path) -> None:
+    """Set write-ahead logging, which DBOS leaves to us; the file remembers it."""
+    connection = sqlite3.connect(database)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
