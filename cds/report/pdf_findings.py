@@ -1,0 +1,181 @@
+"""The page's first half: patient, impression, findings, what moved them, measurements."""
+
+from __future__ import annotations
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
+
+from cds.domain.finding import Finding
+from cds.domain.report import Report
+from cds.report.labels import ASSERTIONS, FIELDS, MODALITIES, SEXES, Bilingual
+from cds.report.pdf_drawings import ProbabilityBar, ShareBar
+from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
+from cds.report.source import SourceHeader
+from cds.report.wording import measure, number, one_line, percent, place, span
+
+BAR: float = 46 * mm
+
+
+def patient(page: Page, report: Report, header: SourceHeader) -> list[Flowable]:
+    """Who and which study, as the images say."""
+    study = report.study
+    sex = SEXES.get(header.text("PatientSex"), (header.text("PatientSex"), ""))
+    dated = " ".join(filter(None, (_date(header.text("StudyDate")), _time(header.text("StudyTime")))))
+    values: list[tuple[str, str]] = [
+        ("patient", person(header.text("PatientName")) or "–"),
+        ("patient_id", _identifier(header)),
+        ("birth_date", _date(header.text("PatientBirthDate")) or "–"),
+        ("sex", " ".join(sex)),
+        ("study", header.text("StudyDescription") or study.description or "–"),
+        ("study_date", dated or "–"),
+        ("accession", header.text("AccessionNumber") or "–"),
+        ("images", f"{len(study.instances)} ({', '.join(dict.fromkeys(s.modality for s in study.series))})"),
+        ("created", f"{report.created_at:%Y-%m-%d %H:%M %Z}"),
+        ("revision", str(report.revision) + (f" (replaces {report.predecessor})" if report.predecessor else "")),
+    ]
+    cells = [_field(page, FIELDS[name], value) for name, value in values]
+    rows = [cells[start : start + 4] + [""] * (4 - len(cells[start : start + 4])) for start in range(0, len(cells), 4)]
+    table = Table(rows, colWidths=[WIDTH * share for share in (0.31, 0.25, 0.22, 0.22)])
+    table.setStyle(
+        TableStyle(
+            [
+                ("BACKGROUND", (0, 0), (-1, -1), PALE),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("TOPPADDING", (0, 0), (-1, -1), 2),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+                ("SPAN", (1, len(rows) - 1), (3, len(rows) - 1)),
+            ]
+        )
+    )
+    reason = [page.text(f"{FIELDS['reason'][0]} {FIELDS['reason'][1]}: {one_line(study.reason_for_exam, 500)}", 8)]
+    return [table, *([gap(3), *reason] if study.reason_for_exam else [])]
+
+
+def _field(page: Page, label: Bilingual, value: str) -> list[Flowable]:
+    return [page.cell(f"{label[0]} {label[1]}", 6.8, colour=GREY), page.cell(value, 9)]
+
+
+def person(name: str) -> str:
+    """A person name as one reads it: ``"Wang^XiaoDong=王^小东"`` is ``"Wang XiaoDong (王小东)"``."""
+    groups = [" ".join(filter(None, part.split("^"))) for part in name.split("=")]
+    latin, *other = [*groups, ""]
+    ideographic = other[0].replace(" ", "") if other else ""
+    return f"{latin} ({ideographic})" if latin and ideographic else latin or ideographic
+
+
+def _identifier(header: SourceHeader) -> str:
+    issuer = header.text("IssuerOfPatientID")
+    return (header.text("PatientID") or "–") + (f" ({issuer})" if issuer else "")
+
+
+def _date(value: str) -> str:
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value
+
+
+def _time(value: str) -> str:
+    return f"{value[:2]}:{value[2:4]}" if len(value) >= 4 and value[:4].isdigit() else value
+
+
+def impression(page: Page, report: Report) -> list[Flowable]:
+    """The impression, first English, then Chinese, line by line."""
+    english, chinese = (text.strip().split("\n") for text in report.impression)
+    rows: list[list[Flowable]] = [[page.text(line, 10.2, bold=number == 0)] for number, line in enumerate(english)]
+    rows += [[page.text(line, 9, colour=GREY)] for line in chinese]
+    return [page.heading("impression"), gap(3), page.panel(rows)]
+
+
+def findings(page: Page, report: Report) -> list[Flowable]:
+    """One row per finding: what and where, what is said of it, how sure, because of what."""
+    if not report.findings:
+        return [page.heading("findings"), page.text("No finding was assessed. 未评估任何所见。")]
+    rows = [[_what(page, each), _said(page, each), _sure(page, each), _because(page, each)] for each in report.findings]
+    head = [
+        " ".join(FIELDS["finding"]),
+        "",
+        " ".join(FIELDS["probability"]),
+        "Because of 依据",
+    ]
+    return [page.heading("findings"), page.table(head, rows, (0.27, 0.14, 0.29, 0.30))]
+
+
+def _what(page: Page, finding: Finding) -> list[Flowable]:
+    english, chinese = place(finding.site)
+    made = page.both((finding.code.text("en"), finding.code.text("zh")), 9.2, bold=True)
+    if english:
+        made.append(page.text(f"{english} {chinese if chinese != english else ''}", 7.6))
+    if finding.measurements:
+        made.append(page.text(", ".join(measure(each) for each in finding.measurements), 7.6))
+    return made
+
+
+def _said(page: Page, finding: Finding) -> list[Flowable]:
+    english, chinese = ASSERTIONS[finding.assertion]
+    colour = ASSERTION_COLOURS[finding.assertion]
+    return [page.text(english.upper(), 8.2, bold=True, colour=colour), page.text(chinese, 8, colour=colour)]
+
+
+def _sure(page: Page, finding: Finding) -> list[Flowable]:
+    if finding.probability is None:
+        return [page.text(one_line(finding.reason, 500) or "no probability", 8, colour=GREY)]
+    colour = ASSERTION_COLOURS[finding.assertion]
+    interval = f"  ({span(finding.interval)})" if finding.interval else ""
+    exact = number(finding.probability, 3)
+    if finding.interval:
+        exact += f" ({number(finding.interval[0], 3)} to {number(finding.interval[1], 3)})"
+    made: list[Flowable] = [
+        Paragraph(
+            f'<font name="{page.fonts.bold}" size="11">{page.fonts.markup(percent(finding.probability))}</font>'
+            f"{page.fonts.markup(interval)}",
+            page.style(8.6),
+        ),
+        ProbabilityBar(finding.probability, finding.interval, colour, BAR),
+        page.text(f"p = {exact}", 6.8, colour=GREY),
+    ]
+    if finding.calibrated_on:
+        made.append(page.text(f"calibrated on {one_line(finding.calibrated_on, 200)}", 6.8, colour=GREY))
+    if finding.reason:
+        made.append(page.text(one_line(finding.reason, 500), 7.5, colour=GREY))
+    return made
+
+
+def _because(page: Page, finding: Finding) -> list[Flowable]:
+    lines = [each for each in finding.because[:6]]
+    if len(finding.because) > len(lines):
+        lines.append(f"and {len(finding.because) - len(lines)} more")
+    return [page.text(one_line(line, 120), 7.6) for line in lines] or [page.text("–", 7.6)]
+
+
+def contributions(page: Page, report: Report) -> list[Flowable]:
+    """How far each modality moved each probability, as bars from a common zero."""
+    moved = [each for each in report.findings if each.contributions]
+    if not moved:
+        return []
+    largest = max(abs(part.value) for each in moved for part in each.contributions)
+    rows: list[list[Flowable | list[Flowable] | str]] = []
+    for finding in moved:
+        for position, part in enumerate(finding.contributions):
+            english, chinese = MODALITIES[part.modality]
+            name = f"{finding.code.text('en')} {finding.code.meaning_zh}" if position == 0 else ""
+            points = f"{100 * part.value:+.1f} points"
+            rows.append([name, f"{english} {chinese}", ShareBar(part.value, largest, 62 * mm), points])
+    head = ["", "", "lowers it 降低  |  raises it 升高", "percentage points 百分点"]
+    return [page.heading("contributions"), page.table(head, rows, (0.27, 0.20, 0.36, 0.17))]
+
+
+def measurements(page: Page, report: Report) -> list[Flowable]:
+    """Every measurement with its quantity and unit."""
+    rows: list[list[Flowable | list[Flowable] | str]] = [
+        [
+            finding.id if position == 0 else "",
+            finding.code.text("en") if position == 0 else "",
+            " ".join(place(finding.site)) if position == 0 else "",
+            f"{each.quantity.text('en')} {each.quantity.meaning_zh}",
+            measure(each),
+        ]
+        for finding in report.findings
+        for position, each in enumerate(finding.measurements)
+    ]
+    if not rows:
+        return []
+    head = ["", *(" ".join(FIELDS[name]) for name in ("finding", "site")), "Quantity 量", " ".join(FIELDS["value"])]
+    return [page.heading("measurements"), page.table(head, rows, (0.12, 0.25, 0.2, 0.25, 0.18))]

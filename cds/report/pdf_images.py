@@ -1,0 +1,123 @@
+"""The page's pictures: the key image, its heat map, and what was marked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, Table, TableStyle
+
+from cds.domain.evidence import Evidence
+from cds.domain.finding import Finding
+from cds.domain.report import Report
+from cds.domain.study import Instance
+from cds.report.labels import MODALITIES
+from cds.report.pdf_drawings import Mark, Picture
+from cds.report.pdf_style import GREY, WIDTH, Page, gap
+from cds.report.pixels import Shown, crop, heated, jpeg, shown
+from cds.report.wording import measure, place
+
+HALF: Final = WIDTH / 2 - 3 * mm
+SIDE: Final = WIDTH / 4 - 3 * mm
+MOST_CROPS: Final = 8
+"""Marked findings that are shown enlarged; all of them stand in the tables."""
+LEAST_HALF_SIDE: Final = 32.0
+"""Image pixels around the centre of a mark that are shown at least."""
+
+
+def images(page: Page, report: Report) -> list[Flowable]:
+    """Key images with their heat maps, then the marked findings enlarged."""
+    by_uid = {instance.sop_instance_uid: instance for instance in report.study.instances}
+    made: list[Flowable] = []
+    for part in report.evidence:
+        if part.key_image in by_uid:
+            made += _key_image(page, report, part, by_uid[part.key_image])
+    made += _enlarged(page, report, by_uid)
+    if not made:
+        return []
+    note = "For orientation only; diagnose on the original images. 仅供定位参考，诊断请以原始图像为准。"
+    return [page.heading("images"), gap(3), *made, page.text(note, 7, colour=GREY)]
+
+
+def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -> list[Flowable]:
+    english, chinese = MODALITIES[part.modality]
+    picture = shown(instance)
+    if picture is None:
+        said = f"{english}: image {instance.sop_instance_uid} could not be decoded to be shown here."
+        return [page.text(said, 8), gap()]
+    marks = _marks(report, instance, picture)
+    if not marks and not part.heat_map:
+        return []
+    cells = [_captioned(page, picture, marks, f"{english} {chinese}", HALF)]
+    if part.heat_map:
+        caption = "where the model looked 模型关注区域"
+        overlaid = Picture(
+            jpeg(heated(picture.grey, part.heat_map)), picture.grey.shape[::-1], HALF, (), page.fonts.body
+        )
+        cells.append([overlaid, page.text(caption, 7.5, colour=GREY)])
+    return [_row(cells, HALF), gap()]
+
+
+def _marks(report: Report, instance: Instance, picture: Shown) -> tuple[Mark, ...]:
+    """The regions that lie on this image, in the picture's pixels."""
+    return tuple(
+        _mark(finding, picture.scale, (0.0, 0.0))
+        for finding in report.findings
+        if finding.region is not None and finding.region.sop_instance_uid == instance.sop_instance_uid
+    )
+
+
+def _mark(finding: Finding, scale: float, corner: tuple[float, float]) -> Mark:
+    region = finding.region
+    assert region is not None
+    points = tuple((x / scale - corner[0], y / scale - corner[1]) for x, y in region.points)
+    return Mark(shape=region.shape, points=points, label=finding.id.rpartition("/")[2])
+
+
+def _captioned(page: Page, picture: Shown, marks: tuple[Mark, ...], caption: str, width: float) -> list[Flowable]:
+    image = Picture(jpeg(picture.grey), picture.grey.shape[::-1], width, marks, page.fonts.bold)
+    return [image, page.text(caption, 7.5, colour=GREY)]
+
+
+def _enlarged(page: Page, report: Report, by_uid: dict[str, Instance]) -> list[Flowable]:
+    marked = [finding for finding in report.findings if finding.region is not None]
+    cells = [cell for finding in marked[:MOST_CROPS] if (cell := _crop(page, finding, by_uid)) is not None]
+    made: list[Flowable] = [_row(cells[start : start + 4], SIDE) for start in range(0, len(cells), 4)]
+    if len(marked) > MOST_CROPS:
+        made.append(page.text(f"{MOST_CROPS} of {len(marked)} marked findings are shown.", 7.5, colour=GREY))
+    return made
+
+
+def _crop(page: Page, finding: Finding, by_uid: dict[str, Instance]) -> list[Flowable] | None:
+    region = finding.region
+    assert region is not None
+    picture = shown(by_uid[region.sop_instance_uid], region.frame)
+    if picture is None:
+        return None
+    xs, ys = ([point[axis] / picture.scale for point in region.points] for axis in (0, 1))
+    centre = region.points[0] if region.shape == "CIRCLE" else (sum(xs) / len(xs), sum(ys) / len(ys))
+    if region.shape == "CIRCLE":
+        centre = (xs[0], ys[0])
+    reach = max(max(xs) - min(xs), max(ys) - min(ys))
+    square, corner = crop(picture.grey, centre, max(3.0 * reach, LEAST_HALF_SIDE / picture.scale))
+    mark = _mark(finding, picture.scale, corner)
+    size = f" {measure(finding.measurements[0])}" if finding.measurements else ""
+    where = place(finding.site)[0]
+    caption = f"{finding.id.rpartition('/')[2]}: {finding.code.text('en')}{size}" + (f", {where}" if where else "")
+    image = Picture(jpeg(square), (square.shape[1], square.shape[0]), SIDE, (mark,), page.fonts.bold)
+    return [image, page.text(caption, 7, colour=GREY)]
+
+
+def _row(cells: list[list[Flowable]], width: float) -> Flowable:
+    table = Table([cells], colWidths=[width + 6 * mm / len(cells)] * len(cells), hAlign="LEFT")
+    table.setStyle(
+        TableStyle(
+            [
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
+            ]
+        )
+    )
+    return KeepTogether([table])

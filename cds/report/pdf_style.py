@@ -1,0 +1,156 @@
+"""How the page looks: colours, sizes, and the building blocks that every section uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from reportlab.lib.colors import Color, HexColor, white
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
+
+from cds.report.labels import SECTIONS, Bilingual
+from cds.report.pdf_fonts import Fonts
+from cds.report.wording import one_line
+
+MARGIN: Final = 15 * mm
+WIDTH: Final = A4[0] - 2 * MARGIN
+"""Width of the text, in points."""
+
+NAVY: Final = HexColor("#14324A")
+BLUE: Final = HexColor("#2A6F97")
+INK: Final = HexColor("#1B2733")
+GREY: Final = HexColor("#5C6B78")
+LINE: Final = HexColor("#D5DDE3")
+PALE: Final = HexColor("#F3F6F8")
+AMBER: Final = HexColor("#FFF3D6")
+AMBER_INK: Final = HexColor("#7A4B00")
+GREEN: Final = HexColor("#2E7D4F")
+RED: Final = HexColor("#B3261E")
+
+ASSERTION_COLOURS: Final[Mapping[str, Color]] = MappingProxyType(
+    {"PRESENT": RED, "UNCERTAIN": HexColor("#B26A00"), "ABSENT": GREEN, "NOT_ASSESSED": GREY}
+)
+"""A colour never says it alone: the word stands beside it."""
+
+LONGEST_CELL: Final = 700
+"""Characters in one cell of a table: a cell must fit on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Makes paragraphs and tables; everything that is shown passes through here and is escaped."""
+
+    fonts: Fonts
+
+    def style(
+        self, size: float = 8.5, *, bold: bool = False, colour: Color = INK, right: bool = False
+    ) -> ParagraphStyle:
+        """A paragraph style of `size` points."""
+        style = ParagraphStyle(
+            "cds",
+            fontName=self.fonts.bold if bold else self.fonts.body,
+            fontSize=size,
+            leading=size * 1.36,
+            textColor=colour,
+            splitLongWords=1,
+        )
+        if right:
+            style.alignment = TA_RIGHT
+        return style
+
+    def text(
+        self, text: str, size: float = 8.5, *, bold: bool = False, colour: Color = INK, right: bool = False
+    ) -> Paragraph:
+        """Text, as it is: no markup in it is obeyed."""
+        return Paragraph(self.fonts.markup(text[:4000]), self.style(size, bold=bold, colour=colour, right=right))
+
+    def cell(self, text: str, size: float = 8, *, bold: bool = False, colour: Color = INK) -> Paragraph:
+        """Text for a table, on one line as far as it came, and cut where it would not fit on a page."""
+        return self.text(one_line(text, LONGEST_CELL), size, bold=bold, colour=colour)
+
+    def both(self, text: Bilingual, size: float = 8.5, *, bold: bool = False, colour: Color = INK) -> list[Flowable]:
+        """English, and below it Chinese, smaller and grey."""
+        made: list[Flowable] = [self.text(text[0], size, bold=bold, colour=colour)]
+        if text[1] and text[1] != text[0]:
+            made.append(self.text(text[1], size * 0.92, colour=GREY))
+        return made
+
+    def heading(self, section: str) -> Flowable:
+        """A section's name in both languages over a thin line."""
+        english, chinese = SECTIONS[section]
+        markup = (
+            f"{self.fonts.markup(english)}&nbsp;&nbsp;"
+            f'<font size="8.5" color="#5C6B78">{self.fonts.markup(chinese)}</font>'
+        )
+        line = Table([[Paragraph(markup, self.style(11, bold=True, colour=NAVY))]], colWidths=[WIDTH])
+        line.setStyle(
+            TableStyle(
+                [
+                    ("LINEBELOW", (0, 0), (-1, -1), 0.9, BLUE),
+                    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                    ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
+                    ("TOPPADDING", (0, 0), (-1, -1), 9),
+                ]
+            )
+        )
+        line.keepWithNext = True
+        return line
+
+    def table(
+        self, head: Sequence[str], rows: Sequence[Sequence[Flowable | list[Flowable] | str]], widths: Sequence[float]
+    ) -> Table:
+        """Rows under a head that repeats on every page; `widths` are shares of the text's width."""
+        total = sum(widths)
+        top = [self.cell(each, 7.5, bold=True, colour=GREY) for each in head]
+        body = [[self.cell(each) if isinstance(each, str) else each for each in row] for row in rows]
+        table = Table([top, *body], colWidths=[WIDTH * share / total for share in widths], repeatRows=1)
+        table.setStyle(
+            TableStyle(
+                [
+                    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                    ("LINEBELOW", (0, 0), (-1, 0), 0.7, GREY),
+                    ("LINEBELOW", (0, 1), (-1, -1), 0.35, LINE),
+                    ("LEFTPADDING", (0, 0), (-1, -1), 3),
+                    ("RIGHTPADDING", (0, 0), (-1, -1), 3),
+                    ("TOPPADDING", (0, 0), (-1, -1), 2.5),
+                    ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+                ]
+            )
+        )
+        return table
+
+    def panel(self, rows: Sequence[list[Flowable]], *, fill: Color = PALE, bar: Color = BLUE) -> Table:
+        """A tinted box with a bar at its left; a row can break to the next page, a panel too."""
+        table = Table([[row] for row in rows], colWidths=[WIDTH])
+        table.setStyle(
+            TableStyle(
+                [
+                    ("BACKGROUND", (0, 0), (-1, -1), fill),
+                    ("LINEBEFORE", (0, 0), (0, -1), 3, bar),
+                    ("LEFTPADDING", (0, 0), (-1, -1), 9),
+                    ("TOPPADDING", (0, 0), (-1, -1), 3),
+                    ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+                ]
+            )
+        )
+        return table
+
+    def bullets(self, lines: Sequence[str], size: float = 8) -> list[Flowable]:
+        """Short lines, each with a dot."""
+        style = self.style(size)
+        style.leftIndent, style.bulletIndent = 9, 1
+        return [Paragraph(self.fonts.markup(one_line(line, 1500)), style, bulletText="•") for line in lines]
+
+
+def gap(points: float = 4) -> Flowable:
+    """Empty space."""
+    return Spacer(1, points)
+
+
+PAPER: Final = white
