@@ -1,0 +1,111 @@
+"""THE table of presentation contexts: what the node accepts, in one place.
+
+Every storage SOP class of the standard, retired ones too, and any private one, in every transfer
+syntax whose data sets can lie in a file: an instance is stored as it was sent, and what no model
+can read is skipped later, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Final
+
+from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
+from pynetdicom.presentation import PresentationContext
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+
+IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+
+_STORAGE_ROOTS: Final = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")
+"""Composite storage (PS3.4 B.5), and radiotherapy's."""
+
+_WITHOUT_A_STUDY: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.200.1",
+        "1.2.840.10008.5.1.4.1.1.200.3",
+        "1.2.840.10008.5.1.4.1.1.200.7",
+        "1.2.840.10008.5.1.4.1.1.201.1",
+    }
+)
+"""Non-patient objects (PS3.4 GG): defined protocols and inventories belong to no study."""
+
+_NOT_IN_A_FILE: Final = frozenset(
+    {
+        "1.2.840.10008.1.2.6.1",  # MIME encapsulation
+        "1.2.840.10008.1.2.6.2",  # XML
+        "1.2.840.10008.1.2.7.1",  # SMPTE ST 2110: streams, PS3.22
+        "1.2.840.10008.1.2.7.2",
+        "1.2.840.10008.1.2.7.3",
+        "1.2.840.10008.1.20",  # Papyrus 3
+    }
+)
+
+TRANSFER_SYNTAXES: Final = MappingProxyType(
+    {
+        uid: entry[0]
+        for uid, entry in UID_dictionary.items()
+        if entry[1] == "Transfer Syntax" and uid not in _NOT_IN_A_FILE
+    }
+)
+"""Every transfer syntax that is accepted, with its name (PS3.6 table A-1)."""
+
+STORAGE_SOP_CLASSES: Final = MappingProxyType(
+    {
+        uid: entry[0]
+        for uid, entry in UID_dictionary.items()
+        if entry[1].startswith("SOP Class")
+        and "Storage" in entry[0]
+        and uid.startswith(_STORAGE_ROOTS)
+        and uid not in _WITHOUT_A_STUDY
+    }
+)
+"""Every standard SOP class that is accepted for storage, with its name."""
+
+UNCOMPRESSED: Final = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN})
+
+
+def is_storage(sop_class_uid: str) -> bool:
+    """Whether instances of a SOP class are stored: the standard's, and any private one."""
+    return sop_class_uid in STORAGE_SOP_CLASSES or sop_class_uid not in UID_dictionary
+
+
+def supported_of(requested: Iterable[PresentationContext]) -> list[PresentationContext]:
+    """Out of what a peer requests, what is accepted.
+
+    The transfer syntaxes stay in the order of the request, so that a peer sends an instance as it
+    has it. Building the answer from the request spares each association a copy of the whole table.
+    """
+    wanted: dict[str, list[str]] = {}
+    for context in requested:
+        sop_class = str(context.abstract_syntax)
+        if sop_class == VERIFICATION or is_storage(sop_class):
+            wanted.setdefault(sop_class, []).extend(
+                str(syntax) for syntax in context.transfer_syntax if str(syntax) in TRANSFER_SYNTAXES
+            )
+    return [_context(sop_class, syntaxes) for sop_class, syntaxes in wanted.items() if syntaxes]
+
+
+def requested_for(files: Iterable[tuple[str, str]]) -> list[PresentationContext]:
+    """What to propose to send files of these (SOP class, transfer syntax): nothing more.
+
+    Implicit VR Little Endian, the default transfer syntax, is proposed beside every uncompressed
+    one (PS3.5 10.1).
+    """
+    contexts = []
+    for sop_class, syntax in dict.fromkeys(files):
+        contexts.append(_context(sop_class, [syntax]))
+        if syntax in UNCOMPRESSED and syntax != IMPLICIT_VR_LITTLE_ENDIAN:
+            contexts.append(_context(sop_class, [IMPLICIT_VR_LITTLE_ENDIAN]))
+    return contexts
+
+
+def _context(sop_class_uid: str, transfer_syntaxes: Iterable[str]) -> PresentationContext:
+    context = PresentationContext()
+    context.abstract_syntax = UID(sop_class_uid)
+    context.transfer_syntax = [UID(syntax) for syntax in dict.fromkeys(transfer_syntaxes)]
+    return context
