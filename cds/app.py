@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
-from cds import __version__, ports
+from cds import __version__, logs, ports
 from cds.config import Settings, Tables
+from cds.dicom.read import read_studies
 from cds.discovery import build, installed
 from cds.domain.evidence import Algorithm
 from cds.domain.records import Records
 from cds.domain.report import Case, EncodedReport, Report
 from cds.domain.study import Study
-from cds.errors import ConfigError
+from cds.errors import ConfigError, EvidenceError
 from cds.pipeline import Pipeline, Progress
 from cds.report.wording import impression
+from cds.service import AnalysisResult, Node, NodePlan, RetryPolicy, WorkerProcess
+from cds.store import Attempt, Ledger
 
 Door = TypeVar("Door")
 
@@ -114,3 +118,68 @@ def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object
         }
         for group, names in chosen.items()
     }
+
+
+def node(settings: Settings) -> Node:
+    """Put the running node together; nothing has started yet.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        As `analysis`: a wrong configuration is refused here, not in the worker process.
+    """
+    analysis(settings)
+    peers = tuple(peer.peer() for peer in settings.peers)
+    address = ports.ListenerAddress(
+        ae_title=settings.node.ae_title,
+        host=settings.node.host,
+        port=settings.node.port,
+        max_associations=settings.node.max_associations,
+        accept_unknown=settings.node.accept_unknown,
+        peers=peers,
+    )
+    plan = NodePlan(
+        data_dir=settings.data_dir,
+        address=address,
+        study_quiet_seconds=settings.node.study_quiet_seconds,
+        retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
+    )
+    listener: type[ports.Listener] = ports.Listener  # type: ignore[type-abstract]
+    sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
+    tables = settings.report.tables
+    return Node(
+        Ledger(settings.data_dir, settings.database.url),
+        plan,
+        listener=build(ports.LISTENERS, settings.node.listener, listener, {}),
+        sender=build(ports.SENDERS, settings.report.sender, sender, tables.get(settings.report.sender, {})),
+        analyst=WorkerProcess(partial(_analyse_with, settings)),
+    )
+
+
+def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
+    """Load the models; called once, in the worker process."""
+    logs.configure()
+    return partial(_analyse, analysis(settings))
+
+
+def _analyse(work: Analysis, attempt: Attempt) -> AnalysisResult:
+    studies, unreadable = read_studies([instance.path for instance in attempt.instances])
+    if len(studies) != 1:
+        reasons = "; ".join(sorted({file.reason for file in unreadable})) or "no instance was found"
+        raise EvidenceError(f"study {attempt.job.study_instance_uid} cannot be read: {reasons}")
+    report = work.report(studies[0], datetime.now(UTC))
+    report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
+    return AnalysisResult(inputs_hash=report.inputs_hash, encodings=work.encode(report))
+
+
+def read_state(settings: Settings, study_instance_uid: str | None) -> dict[str, object]:
+    """Read the state that `cds state` shows, whether the node runs or not.
+
+    Raises
+    ------
+    ConfigError
+        When no node has ever run on this `data_dir`.
+    """
+    if not settings.data_dir.is_dir():
+        raise ConfigError(f"no node has run here yet: there is no folder {settings.data_dir}")
+    return Ledger(settings.data_dir, settings.database.url).state(study_instance_uid)

@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: `state`, `plugins`, `parse-report`."""
+"""Commands that look and change nothing: `state`, `show`, `plugins`, `parse-report`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cds.errors import ConfigError
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(state)
+    app.command()(show)
     app.command()(plugins)
     app.command("parse-report")(parse_report)
 
@@ -36,7 +37,8 @@ def state(
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     table = Table("Study", "State", "Instances", "Attempts", "Report", "Delivery", "Reason")
-    for row in found["studies"]:
+    studies = found["studies"]
+    for row in studies if isinstance(studies, list) else []:
         reports = [report for report in row["reports"] if not report["superseded"]]
         table.add_row(
             row["study_instance_uid"],
@@ -48,6 +50,24 @@ def state(
             row["reason"],
         )
     Console().print(table)
+
+
+def show(
+    file: Annotated[Path, typer.Argument(help="A report as JSON, as `cds analyze` and `cds serve` write it.")],
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+) -> None:
+    """Show a report readably in the terminal."""
+    from cds.report.terminal import show as render
+
+    if language not in ("en", "zh"):
+        raise ConfigError(f"--language is en or zh, not {language!r}")
+    try:
+        form = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"{file}: not a report as JSON; `cds analyze --json` writes one") from None
+    render(form, Console(), language=language)
 
 
 def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:

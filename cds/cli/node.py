@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from cds.cli.settings import ConfigOption, load
@@ -14,6 +16,14 @@ def register(app: typer.Typer) -> None:
 
 def serve(config: ConfigOption = None) -> None:
     """Receive studies, analyse them and send reports back; SIGTERM drains and exits 0."""
-    from cds.app import serve as run
+    from cds import logs
+    from cds.app import node
 
-    run(load(config))
+    settings = load(config)
+    logs.configure()
+
+    def started(port: int) -> None:
+        typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
+        sys.stdout.flush()
+
+    node(settings).run(started)

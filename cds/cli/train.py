@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cds.cli.settings import JsonOption
+from cds.errors import ConfigError
 
-Manifest = Annotated[Path, typer.Option(help="CSV; its columns are described in the documentation.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Manifest = Annotated[Path, typer.Option(help="CSV; a wrong column is an error that names the right ones.")]
 Out = Annotated[Path, typer.Option(help="The run folder; an interrupted run there is resumed.")]
+Seed = Annotated[int, typer.Option(help="The same seed and data give the same weights on one machine.")]
+SCREEN = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -23,5 +30,112 @@ def register(app: typer.Typer) -> None:
     train.command("fusion")(train_fusion)
     evaluate = typer.Typer(help="Evaluate a model on your own data, with 95 % bootstrap intervals.")
     evaluate.command("image")(evaluate_image)
+    evaluate.command("fusion")(evaluate_fusion)
     app.add_typer(train, name="train")
     app.add_typer(evaluate, name="evaluate")
+
+
+def train_image(
+    manifest: Manifest, out: Out, device: Device = "auto", seed: Seed = 7, as_json: JsonOption = False
+) -> None:
+    """Train a chest X-ray model on columns path, label and, so that no person is on both sides, person."""
+    from cds.training.image import TrainSettings, train
+
+    with _bar() as bar:
+        result = train(manifest, out, settings=TrainSettings(seed=seed, device=device), progress=bar.counted)
+    _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
+
+
+def train_fusion(
+    out: Out,
+    manifest: Annotated[Path | None, typer.Option(help="A real cohort; without it, the simulated one.")] = None,
+    seed: Seed = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the fusion transformer on a real cohort, or rebuild the shipped one on the simulated cohort."""
+    from cds.training.fusion import FusionTraining, train
+
+    with _bar() as bar:
+        result = train(out, manifest=manifest, settings=FusionTraining(seed=seed), progress=bar.shared)
+    _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
+
+
+def evaluate_image(
+    manifest: Manifest,
+    model: Annotated[Path | None, typer.Option(help="Weights (safetensors); default: those shipped.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a chest X-ray model on columns path, label and person."""
+    from cds.training.image import evaluate
+
+    with _bar() as bar:
+        metrics = evaluate(manifest, model=_existing(model), progress=bar.counted)
+    _tell(metrics, as_json)
+
+
+def evaluate_fusion(
+    manifest: Manifest,
+    model: Annotated[Path | None, typer.Option(help="Weights (safetensors); default: those shipped.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a fusion model on a real cohort."""
+    from cds.training.fusion import SHIPPED, evaluate
+
+    _tell(evaluate(manifest, weights=_existing(model) or SHIPPED), as_json)
+
+
+def _existing(model: Path | None) -> Path | None:
+    if model is not None and not model.is_file():
+        raise ConfigError(f"no weights at {model}; --model names a .safetensors file that `cds train` wrote")
+    return model
+
+
+class _Bar:
+    """One progress bar, told of by steps counted or by the share that is done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, int] = {}
+
+    def counted(self, doing: str, done: int, of: int) -> None:
+        """`done` of `of` steps."""
+        if doing not in self._tasks:
+            self._tasks[doing] = int(self._progress.add_task(doing))
+        task = next(task for task in self._progress.tasks if task.id == self._tasks[doing])
+        self._progress.update(task.id, completed=done, total=of)
+
+    def shared(self, doing: str, share: float) -> None:
+        """`share` in 0..1."""
+        self.counted(doing, round(share * 1000), 1000)
+
+
+@contextmanager
+def _bar() -> Iterator[_Bar]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=SCREEN) as progress:
+        yield _Bar(progress)
+
+
+def _tell(metrics: Mapping[str, object], as_json: bool, more: str = "") -> None:
+    if as_json:
+        typer.echo(json.dumps(metrics, ensure_ascii=False))
+        return
+    table = Table("Figure", "Value")
+    for name, value in metrics.items():
+        table.add_row(name, _shown(value))
+    Console().print(table)
+    if more:
+        Console().print(more, markup=False, highlight=False)
+
+
+def _shown(value: object) -> str:
+    """Numbers with three places; a value with its interval as ``0.912 [0.890, 0.930]``."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    if isinstance(value, Mapping) and "value" in value and "interval" in value:
+        return f"{_shown(value['value'])} {_shown(value['interval'])}"
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_shown(item)}" for key, item in value.items())
+    return str(value)

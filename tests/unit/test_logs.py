@@ -1,0 +1,36 @@
+import json
+import logging
+
+import pytest
+
+from cds import logs
+
+
+@pytest.fixture
+def fresh_logging() -> object:
+    root = logging.getLogger()
+    kept = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = kept
+
+
+def test_our_logs_are_json_lines(fresh_logging: object, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    logging.getLogger("cds.service").info("listening on port %d", 5)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"], line["logger"]) == ("listening on port 5", "info", "cds.service")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_the_words_of_other_libraries_never_reach_the_log(
+    fresh_logging: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure()
+    logging.getLogger("pydicom").warning("invalid value CANARY for PN")
+    try:
+        raise ValueError("CANARY")
+    except ValueError:
+        logging.getLogger("cds.service").exception("the analysis raised ValueError")
+    out = capsys.readouterr().err
+    assert "CANARY" not in out
+    assert [json.loads(line)["logger"] for line in out.splitlines()] == ["pydicom", "cds.service"]
