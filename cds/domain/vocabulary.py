@@ -1,10 +1,10 @@
 """The concepts that every room shares: thoracic findings and anatomy, each with its code.
 
-SNOMED CT codes are only those of DICOM's own free set (PS3.16); RadLex (designator ``RADLEX``,
-PS3.16 Table 8-1) where DICOM has none and the identifier could be verified; where neither holds,
-``99CDS`` (values of at most 16 characters, as SH asks): a private code is honest, a wrong code is not. `tests/unit/domain/test_vocabulary.py`
-holds each public code to its source. A key (``"pleural_effusion"``) is how the rooms refer to a
-concept; the code is what leaves the house.
+SNOMED CT codes are only those of DICOM's own free set (PS3.16); RadLex (designator ``RADLEX``, PS3.16
+Table 8-1) where DICOM has none and the identifier could be verified; where neither holds, ``99CDS`` (values
+of at most 16 characters, as SH asks): a private code is honest, a wrong code is not.
+`tests/unit/domain/test_vocabulary.py` holds each public code to its source. A key (``"pleural_effusion"``)
+is how the rooms refer to a concept; the code is what leaves the house.
 """
 
 from __future__ import annotations

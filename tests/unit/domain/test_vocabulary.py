@@ -1,4 +1,4 @@
-"""Every public code is held to a source that is not ours: pydicom's copy of PS3.16, and a table of RadLex identifiers."""
+"""Every public code is held to a source that is not ours: pydicom's copy of PS3.16, and verified RadLex identifiers."""
 
 import re
 

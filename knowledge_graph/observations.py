@@ -1,0 +1,140 @@
+"""What of a case the graph can use: which of its concepts are there, which are not, and how sure that is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cds.domain.code import Code
+from cds.domain.evidence import Assertion, Evidence, Modality, Observation
+from cds.domain.finding import Finding, Statement, StatementKind
+from cds.domain.records import LabResult
+from cds.domain.report import Case
+from knowledge_graph.graph import Network
+from knowledge_graph.model import Kind
+from knowledge_graph.wording import contradiction_text
+
+UNCERTAIN: Final = 0.5
+"""How sure an UNCERTAIN mention is."""
+SURE: Final = 0.8
+"""From this probability on, an image that shows what the text denies is a contradiction worth a sentence."""
+UNSURE: Final = 0.2
+"""Down to this probability, an image does not show what the text states."""
+IMAGING: Final = frozenset({Modality.XRAY, Modality.CT})
+DIRECTION: Final = re.compile(r"^(?:[<>]=?[^;]*;\s*)?(high|low|normal)\b", re.IGNORECASE)
+"""How the note of a laboratory observation begins, after the comparator where there is one."""
+RULE: Final = "Comparison of the report text with the image model (no literature): see docs/knowledge-graph.md"
+
+
+@dataclass(slots=True)
+class Seen:
+    """Concepts by key, with how sure it is (0..1), and the observations that each rests on."""
+
+    present: dict[str, float] = field(default_factory=dict)
+    absent: dict[str, float] = field(default_factory=dict)
+    because: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, key: str, assertion: Assertion, sure: float, because: Iterable[str]) -> None:
+        """Note one more observation of a concept; the surest counts."""
+        side = self.absent if assertion is Assertion.ABSENT else self.present
+        side[key] = max(side.get(key, 0.0), sure)
+        self.because[key] = tuple(dict.fromkeys((*self.because.get(key, ()), *because)))
+
+
+def seen(network: Network, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Seen:
+    """All that the graph can use: findings and imaging and text observations by code, laboratory values by LOINC.
+
+    Where one source says that something is there and another that it is not, it counts as there: a missed
+    finding costs more than one looked at in vain, and the contradiction is stated apart.
+    """
+    result = Seen()
+    for finding in findings:
+        if _usable(finding.assertion) and (key := network.key_of_code.get(finding.code)):
+            result.add(key, finding.assertion, _sure(finding.assertion, finding.probability), finding.because)
+    for part in evidence:
+        for item in part.observations:
+            if part.modality is Modality.LABS:
+                _add_lab(network, case, item, result)
+            elif _usable(item.assertion) and (key := network.key_of_code.get(item.concept)):
+                result.add(key, item.assertion, _sure(item.assertion, item.probability), (item.id,))
+    for key in result.present:
+        result.absent.pop(key, None)
+    return result
+
+
+def contradictions(network: Network, evidence: Sequence[Evidence]) -> tuple[Statement, ...]:
+    """One statement for each concept that a text denies and an image shows, or the reverse."""
+    images = [item for part in evidence if part.modality in IMAGING for item in part.observations]
+    texts = [item for part in evidence if part.modality is Modality.TEXT for item in part.observations]
+    found: dict[Code, Statement] = {}
+    for text in sorted(texts, key=lambda item: item.id):
+        for image in sorted(images, key=lambda item: item.id):
+            same = text.concept == image.concept
+            if same and text.concept not in found and _contradict(text, image):
+                found[text.concept] = _contradiction(text, image)
+    return tuple(found[code] for code in sorted(found, key=lambda code: code.key))
+
+
+def _contradict(text: Observation, image: Observation) -> bool:
+    probability = image.probability
+    if text.assertion is Assertion.ABSENT:
+        return probability is not None and probability >= SURE
+    if text.assertion is not Assertion.PRESENT or image.assertion is Assertion.PRESENT:
+        return False
+    return image.assertion is Assertion.ABSENT or (probability is not None and probability <= UNSURE)
+
+
+def _contradiction(text: Observation, image: Observation) -> Statement:
+    return Statement(
+        kind=StatementKind.CONTRADICTION,
+        subject=image.concept,
+        relation="contradicts",
+        object=text.concept,
+        citation=RULE,
+        path=(),
+        text=contradiction_text(text.concept, text.assertion is Assertion.ABSENT, image.probability),
+        because=(image.id, text.id),
+        score=abs((image.probability if image.probability is not None else 0.0) - 0.5),
+    )
+
+
+def _usable(assertion: Assertion) -> bool:
+    return assertion is not Assertion.NOT_ASSESSED
+
+
+def _sure(assertion: Assertion, probability: float | None) -> float:
+    """A calibrated probability where there is one; 1 for a plain statement, half for an uncertain one."""
+    if assertion is Assertion.UNCERTAIN:
+        return UNCERTAIN if probability is None else probability
+    if probability is None:
+        return 1.0
+    return 1.0 - probability if assertion is Assertion.ABSENT else probability
+
+
+def _add_lab(network: Network, case: Case, item: Observation, result: Seen) -> None:
+    loinc = item.id.rpartition("/")[2]
+    direction = _direction(case.records.labs, item, loinc)
+    for node in network.of_kind(Kind.LAB):
+        if loinc in node.loinc.split() and node.direction == direction:
+            result.add(node.key, Assertion.PRESENT, 1.0, (item.id,))
+        elif loinc in node.loinc.split() and direction:
+            result.add(node.key, Assertion.ABSENT, 1.0, (item.id,))
+
+
+def _direction(results: Sequence[LabResult], item: Observation, loinc: str) -> str:
+    """High, low or normal: as the note says, else against the laboratory's own reference range, else ``""``."""
+    noted = DIRECTION.match(item.note)
+    if noted:
+        return noted.group(1).lower()
+    values = {measurement.value for measurement in item.measurements}
+    for lab in results:
+        if lab.analyte.value == loinc and lab.value in values and not lab.comparator:
+            if lab.reference_high is not None and lab.value > lab.reference_high:
+                return "high"
+            if lab.reference_low is not None and lab.value < lab.reference_low:
+                return "low"
+            if lab.reference_high is not None or lab.reference_low is not None:
+                return "normal"
+    return ""

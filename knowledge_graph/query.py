@@ -1,0 +1,213 @@
+"""Rank diseases by what was observed, and say by which edges: paths are the explanation.
+
+The score is a sum of log likelihood ratios, as in a naive Bayes classifier, in nats. Where an edge gives
+likelihood ratios they are used; where it gives sensitivity and specificity, their ratio; where it gives
+only how often (a sensitivity, or a grade in words), that is compared with how often the diseases of the
+graph have the finding on average. A finding that a disease does not explain counts against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from knowledge_graph.graph import Network
+from knowledge_graph.model import Edge, Grade, Kind, Prior, Relation, Strength
+
+FREQUENCY: Final[Mapping[Grade, float]] = MappingProxyType(
+    {Grade.HALLMARK: 0.9, Grade.TYPICAL: 0.7, Grade.COMMON: 0.4, Grade.UNCOMMON: 0.15}
+)
+"""How often a grade in words stands for: our reading, so that words and figures can be added up."""
+
+AGAINST: Final[Mapping[Grade, float]] = MappingProxyType(
+    {Grade.HALLMARK: 0.1, Grade.TYPICAL: 0.25, Grade.COMMON: 0.5, Grade.UNCOMMON: 0.8}
+)
+"""The likelihood ratio of a finding that argues against a disease, where the source gives words only."""
+
+LOG_PRIOR: Final[Mapping[Prior, float]] = MappingProxyType({Prior.COMMON: 0.0, Prior.UNCOMMON: -0.7, Prior.RARE: -1.4})
+"""Each step is a factor of two: the rating is coarse and should not outweigh one good finding."""
+
+LEAK: Final = 0.05
+"""How often a finding is there that the graph does not connect with the disease: chance, or another disease."""
+
+LARGEST: Final = math.log(20.0)
+"""No single finding counts for more: few tests in this field have a likelihood ratio beyond 20."""
+
+SUPPORT: Final = (Relation.MANIFESTS_AS, Relation.SUGGESTS, Relation.RISK_FACTOR_OF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why one observation speaks for or against a disease.
+
+    `path` runs from the disease to the observation (or from the observation to the disease, for risk
+    factors and arguments against); `score` is in nats, positive in favour.
+    """
+
+    observed: str
+    path: tuple[Edge, ...]
+    score: float
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A disease of the differential, with the paths for and against it, the strongest first."""
+
+    disease: str
+    score: float
+    supporting: tuple[Reason, ...]
+    contradicting: tuple[Reason, ...]
+
+
+class Differential:
+    """Ranks the diseases of one graph. Deterministic: the same input gives the same order."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self._diseases = tuple(node.key for node in network.of_kind(Kind.DISEASE))
+        self._links = {disease: _links(network, disease) for disease in self._diseases}
+        self._background: dict[str, float] = {}
+
+    def rank(self, present: Mapping[str, float], absent: Mapping[str, float] | None = None) -> tuple[Candidate, ...]:
+        """The diseases that at least one observation supports, the likeliest first.
+
+        Parameters
+        ----------
+        present, absent
+            Concepts by key, each with how sure it is that they are there, or are not: 0..1.
+        """
+        seen = _most_specific(self.network, present)
+        missing = {key: sure for key, sure in sorted((absent or {}).items()) if key not in seen}
+        candidates = [self._judge(disease, seen, missing) for disease in self._diseases]
+        found = {candidate.disease: candidate for candidate in candidates if candidate.supporting}
+        telling = [candidate for candidate in found.values() if not self._repeats(candidate, found)]
+        return tuple(sorted(telling, key=lambda candidate: (-candidate.score, candidate.disease)))
+
+    def _repeats(self, candidate: Candidate, found: Mapping[str, Candidate]) -> bool:
+        """Whether a kind of a disease explains no more than the disease itself, and so tells a reader nothing."""
+        general = [found[key] for key in self.network.ascent(candidate.disease) if key in found]
+        return any(other.disease != candidate.disease and other.score >= candidate.score for other in general)
+
+    def _judge(self, disease: str, present: Mapping[str, float], absent: Mapping[str, float]) -> Candidate:
+        total = LOG_PRIOR[self.network.nodes[disease].prior]
+        reasons: list[Reason] = []
+        for key, sure in present.items():
+            if key == disease:
+                total += LARGEST * sure
+                continue
+            path = self._path(disease, key)
+            if path:
+                reasons.append(Reason(observed=key, path=path, score=sure * self._weight(path, key)))
+            elif self.network.nodes[key].kind in {Kind.FINDING, Kind.LAB}:
+                total += sure * math.log(LEAK / max(self._frequency(key), LEAK))
+        for key, sure in absent.items():
+            path = self._path(disease, key)
+            if path and path[-1].relation is not Relation.ARGUES_AGAINST:
+                weight = -sure * self._weight_of_absence(path, key)
+                reasons.append(Reason(observed=key, path=path, score=-weight, absent=True))
+        reasons.sort(key=lambda reason: (-abs(reason.score), reason.observed))
+        total += sum(reason.score for reason in reasons)
+        return Candidate(
+            disease=disease,
+            score=total,
+            supporting=tuple(reason for reason in reasons if reason.score > 0),
+            contradicting=tuple(reason for reason in reasons if reason.score < 0),
+        )
+
+    def _path(self, disease: str, key: str) -> tuple[Edge, ...]:
+        """How the graph joins a disease and an observation: directly, or by what the observation is a kind of."""
+        for general, steps in self.network.ascent(key).items():
+            link = self._links[disease].get(general)
+            if link:
+                return (*link, *steps)
+        return ()
+
+    def _weight(self, path: tuple[Edge, ...], key: str) -> float:
+        """Log likelihood ratio of the observation being there, clipped to +-LARGEST."""
+        edge = _weighed(path)
+        strength = edge.strength
+        if edge.relation is Relation.ARGUES_AGAINST:
+            ratio = (
+                strength.lr_positive if strength.lr_positive is not None else AGAINST[strength.grade or Grade.COMMON]
+            )
+        elif edge.relation is Relation.IS_A:
+            ratio = FREQUENCY[Grade.COMMON] / LEAK
+        elif strength.lr_positive is not None:
+            ratio = strength.lr_positive
+        elif strength.sensitivity is not None and strength.specificity is not None:
+            ratio = strength.sensitivity / max(1.0 - strength.specificity, 1e-3)
+        elif edge.relation is Relation.RISK_FACTOR_OF:
+            ratio = 1.0 + 3.0 * _often(strength)
+        else:
+            ratio = max(_often(strength), LEAK) / max(self._frequency(_observable(path)), LEAK)
+        return max(-LARGEST, min(LARGEST, math.log(max(ratio, 1e-6))))
+
+    def _weight_of_absence(self, path: tuple[Edge, ...], key: str) -> float:
+        """Log likelihood ratio of the observation not being there; 0 where its absence says nothing."""
+        edge = _weighed(path)
+        if edge.relation in {Relation.RISK_FACTOR_OF, Relation.IS_A}:
+            return 0.0
+        strength = edge.strength
+        if strength.lr_negative is not None:
+            ratio = strength.lr_negative
+        elif strength.sensitivity is not None and strength.specificity is not None:
+            ratio = (1.0 - strength.sensitivity) / max(strength.specificity, 1e-3)
+        else:
+            ratio = (1.0 - _often(strength)) / (1.0 - self._frequency(_observable(path)))
+        return max(-LARGEST, min(0.0, math.log(max(ratio, 1e-6))))
+
+    def _frequency(self, key: str) -> float:
+        """How often the diseases of the graph have a finding, on average."""
+        if key not in self._background:
+            shares = []
+            for disease in self._diseases:
+                path = self._path(disease, key)
+                manifest = path and _weighed(path).relation in {Relation.MANIFESTS_AS, Relation.SUGGESTS}
+                shares.append(_often(_weighed(path).strength) if manifest else LEAK)
+            self._background[key] = min(sum(shares) / len(shares), 0.95)
+        return self._background[key]
+
+
+def _links(network: Network, disease: str) -> dict[str, tuple[Edge, ...]]:
+    """Every concept that speaks for or against a disease, with the path from it.
+
+    A disease inherits what it is a kind of, unless it has an edge of its own to the same concept; the
+    more general disease itself supports it, by the is_a edges.
+    """
+    links: dict[str, tuple[Edge, ...]] = {}
+    for general, steps in network.ascent(disease).items():
+        for relation in (*SUPPORT, Relation.ARGUES_AGAINST):
+            outward = relation is Relation.MANIFESTS_AS
+            edges = network.outgoing(general, relation) if outward else network.incoming(general, relation)
+            for edge in edges:
+                links.setdefault(edge.object if outward else edge.subject, (*steps, edge))
+        if steps:
+            links.setdefault(general, steps)
+    return links
+
+
+def _most_specific(network: Network, present: Mapping[str, float]) -> dict[str, float]:
+    """What was observed without what it only repeats in more general words (an opacity that is a consolidation)."""
+    finding = {key for key in present if network.nodes[key].kind is Kind.FINDING}
+    repeated = {general for key in finding for general in network.ascent(key) if general != key}
+    return {key: sure for key, sure in sorted(present.items()) if key not in repeated}
+
+
+def _weighed(path: tuple[Edge, ...]) -> Edge:
+    """The edge of a path that carries the strength: the one that is not is_a, or the last."""
+    return next((edge for edge in path if edge.relation is not Relation.IS_A), path[-1])
+
+
+def _observable(path: tuple[Edge, ...]) -> str:
+    edge = _weighed(path)
+    return edge.object if edge.relation is Relation.MANIFESTS_AS else edge.subject
+
+
+def _often(strength: Strength) -> float:
+    if strength.sensitivity is not None:
+        return strength.sensitivity
+    return FREQUENCY[strength.grade] if strength.grade is not None else FREQUENCY[Grade.COMMON]

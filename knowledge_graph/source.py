@@ -1,0 +1,146 @@
+"""The door ``cds.knowledge``: a case goes in; differential, next examinations, contradictions and guideline come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cds.domain.evidence import Algorithm, Evidence
+from cds.domain.finding import Finding, Knowledge, PathStep, Statement, StatementKind
+from cds.domain.report import Case
+from knowledge_graph.graph import Network
+from knowledge_graph.guidelines import recommend
+from knowledge_graph.load import OWN_FILES, load
+from knowledge_graph.model import Edge, Graph, Relation
+from knowledge_graph.observations import Seen, contradictions, seen
+from knowledge_graph.query import Candidate, Differential
+from knowledge_graph.wording import differential_text, follow_up_text
+
+NAME: Final = "thorax-graph"
+VERSION: Final = "1.0.0"
+CARD: Final = "docs/knowledge-graph.md"
+EXAMINED: Final = 3
+"""For so many of the likeliest diseases the next examinations are named."""
+
+
+class ThoraxGraph:
+    """Consults the thoracic knowledge graph; the same case gives the same statements in the same order."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        """How the graph is found and how much of it is said.
+
+        Attributes
+        ----------
+        path
+            A folder of graph files, or the URL of a database that ``cds kg build`` wrote; empty: the
+            files that come with the software.
+        data_dir
+            Filled by the host; not used.
+        max_statements
+            At most so many statements of each kind.
+        """
+
+        path: str = ""
+        data_dir: str = ""
+        max_statements: int = 8
+
+    def __init__(self, settings: Settings):
+        self._most = settings.max_statements
+        graph = open_graph(settings.path)
+        self._network = Network(graph)
+        self._differential = Differential(self._network)
+        self._algorithm = Algorithm(name=NAME, version=VERSION, sha256=graph.sha256, card=CARD)
+
+    def consult(self, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Knowledge:
+        """Statements with paths and citations, and guideline recommendations; see `cds.ports.KnowledgeSource`."""
+        observed = seen(self._network, case, evidence, findings)
+        ranked = self._differential.rank(observed.present, observed.absent)
+        likely = [candidate for candidate in ranked if candidate.score > 0.0][: self._most]
+        statements = (
+            *(self._statement(candidate, observed) for candidate in likely),
+            *self._follow_ups(likely[:EXAMINED], observed),
+            *contradictions(self._network, evidence)[: self._most],
+        )
+        return Knowledge(
+            algorithm=self._algorithm,
+            statements=statements,
+            recommendations=recommend(case, evidence),
+        )
+
+    def _statement(self, candidate: Candidate, observed: Seen) -> Statement:
+        """One disease of the differential; the path holds every edge for and against it, the strongest first."""
+        reasons = (*candidate.supporting, *candidate.contradicting)
+        strongest = candidate.supporting[0]
+        edges = tuple(dict.fromkeys(edge for reason in reasons for edge in reason.path))
+        return Statement(
+            kind=StatementKind.DIFFERENTIAL,
+            subject=self._network.nodes[strongest.observed].code,
+            relation=Relation.SUGGESTS.value,
+            object=self._network.nodes[candidate.disease].code,
+            citation=strongest.path[-1].citation,
+            path=self._steps(edges),
+            text=differential_text(self._network, candidate),
+            because=_because(observed, (reason.observed for reason in reasons)),
+            score=round(candidate.score, 3),
+        )
+
+    def _follow_ups(self, likely: Sequence[Candidate], observed: Seen) -> Iterable[Statement]:
+        """What confirms or excludes the likeliest diseases, then what findings are followed with."""
+        found: dict[str, Statement] = {}
+        for candidate in likely:
+            keys = [reason.observed for reason in candidate.supporting]
+            for general in self._network.ascent(candidate.disease):
+                for edge in self._network.outgoing(general, Relation.INVESTIGATED_BY):
+                    found.setdefault(edge.object, self._follow_up(edge, candidate.score, _because(observed, keys)))
+        for key in observed.present:
+            for edge in self._network.outgoing(key, Relation.FOLLOWED_BY):
+                found.setdefault(edge.object, self._follow_up(edge, 0.0, _because(observed, (key,))))
+        return list(found.values())[: self._most]
+
+    def _follow_up(self, edge: Edge, score: float, because: tuple[str, ...]) -> Statement:
+        subject, examination = self._network.nodes[edge.subject].code, self._network.nodes[edge.object].code
+        return Statement(
+            kind=StatementKind.FOLLOW_UP,
+            subject=subject,
+            relation=edge.relation.value,
+            object=examination,
+            citation=edge.citation,
+            path=self._steps((edge,)),
+            text=follow_up_text(subject, examination, later=edge.relation is Relation.FOLLOWED_BY),
+            because=because,
+            score=round(score, 3),
+        )
+
+    def _steps(self, edges: Sequence[Edge]) -> tuple[PathStep, ...]:
+        nodes = self._network.nodes
+        return tuple(
+            PathStep(
+                subject=nodes[edge.subject].code,
+                relation=edge.relation.value,
+                object=nodes[edge.object].code,
+                citation=edge.citation,
+            )
+            for edge in edges
+        )
+
+
+def open_graph(path: str) -> Graph:
+    """The graph of a folder of files, of a database URL, or (``""``) the one that comes with the software.
+
+    Raises
+    ------
+    KnowledgeError
+        When it is not there or wrong.
+    """
+    if "://" in path:
+        from knowledge_graph.store import read  # the database library is loaded only where one is used
+
+        return read(path)
+    return load(Path(path) if path else OWN_FILES)
+
+
+def _because(observed: Seen, keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(id_ for key in keys for id_ in observed.because.get(key, ())))
