@@ -7,7 +7,7 @@ can read is skipped later, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from types import MappingProxyType
 from typing import Final
 
@@ -74,8 +74,10 @@ def is_storage(sop_class_uid: str) -> bool:
     return sop_class_uid in STORAGE_SOP_CLASSES or sop_class_uid not in UID_dictionary
 
 
-def supported_of(requested: Iterable[PresentationContext]) -> list[PresentationContext]:
-    """Out of what a peer requests, what is accepted.
+def supported_of(
+    requested: Iterable[PresentationContext], also: Container[str] = frozenset()
+) -> list[PresentationContext]:
+    """Out of what a peer requests, what is accepted: verification, storage and SOP classes in `also`.
 
     The transfer syntaxes stay in the order of the request, so that a peer sends an instance as it
     has it. Building the answer from the request spares each association a copy of the whole table.
@@ -83,7 +85,7 @@ def supported_of(requested: Iterable[PresentationContext]) -> list[PresentationC
     wanted: dict[str, list[str]] = {}
     for context in requested:
         sop_class = str(context.abstract_syntax)
-        if sop_class == VERIFICATION or is_storage(sop_class):
+        if sop_class == VERIFICATION or sop_class in also or is_storage(sop_class):
             wanted.setdefault(sop_class, []).extend(
                 str(syntax) for syntax in context.transfer_syntax if str(syntax) in TRANSFER_SYNTAXES
             )

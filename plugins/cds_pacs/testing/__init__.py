@@ -1,0 +1,6 @@
+"""A PACS for tests and demonstrations: it stores, is queried, forwards, and fails on request."""
+
+from cds_pacs.testing.archive import Archive, StoredObject
+from cds_pacs.testing.mini_pacs import Faults, MiniPacs
+
+__all__ = ["Archive", "Faults", "MiniPacs", "StoredObject"]
