@@ -42,7 +42,7 @@ def _folded(name: str) -> str:
 
 
 def _all_names(analyte: Analyte) -> tuple[str, ...]:
-    return (analyte.key, analyte.code.meaning, analyte.code.meaning_zh, analyte.long_name, *analyte.names)
+    return (analyte.code.meaning, analyte.code.meaning_zh, analyte.long_name, *analyte.names)
 
 
 _BY_NAME: Final[Mapping[str, Analyte]] = MappingProxyType(
@@ -55,13 +55,33 @@ def by_code(loinc: str) -> Analyte | None:
     return _BY_CODE.get(loinc.strip())
 
 
-def by_name(name: str) -> Analyte | None:
+_COUNT_OR_SHARE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        name: (count, share)
+        for names, count, share in (
+            (("neutrophils", "中性粒细胞"), "neutrophils", "neutrophils_percent"),
+            (("lymphocytes", "淋巴细胞"), "lymphocytes", "lymphocytes_percent"),
+            (("eosinophils", "嗜酸性粒细胞", "嗜酸细胞"), "eosinophils", "eosinophils_percent"),
+        )
+        for name in names
+    }
+)
+"""Bare names of a cell, which mean its count or its share of the leukocytes: only the unit tells."""
+
+
+def by_name(name: str, unit: str = "") -> Analyte | None:
     """The analyte that a laboratory calls `name`, in English or Chinese; None where the table has none.
 
     Case, spaces and punctuation do not count; ``%`` and ``#`` do, because they tell a share of the
-    leukocytes from a count. A bare ``pH``, ``pO2`` or ``pCO2`` is not known: it does not say of which blood.
+    leukocytes from a count. A bare ``neutrophils`` is known by its unit only, and a bare ``pH``,
+    ``pO2`` or ``pCO2`` is not known at all: it does not say of which blood, or whether of blood.
     """
-    return _BY_NAME.get(_folded(name))
+    folded = _folded(name)
+    if folded in _COUNT_OR_SHARE:
+        for key in _COUNT_OR_SHARE[folded]:
+            if factor(unit, ANALYTES[key].kind) is not None:
+                return ANALYTES[key]
+    return _BY_NAME.get(folded)
 
 
 def map_names(names: Iterable[str]) -> dict[str, Analyte]:
@@ -123,7 +143,7 @@ def convert(value: float, unit: str, analyte: Analyte) -> float:
     Examples
     --------
     >>> convert(88.4, "μmol/L", ANALYTES["creatinine"])
-    0.99998080...
+    0.9999808
     """
     if not math.isfinite(value):
         raise ValueError("the value is not a finite number")

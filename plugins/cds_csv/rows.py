@@ -67,11 +67,11 @@ def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str) 
     ValueError
         With the reason: analyte, status, value or unit; it repeats no cell but a LOINC code.
     """
-    analyte = _analyte(where.cell(cells, "code"), where.cell(cells, "name"))
+    unit = where.cell(cells, "unit")
+    analyte = _analyte(where.cell(cells, "code"), where.cell(cells, "name"), unit)
     status = STATUSES.get(where.cell(cells, "status").casefold())
     if status is None:
         raise ValueError("the status is not known; there are: final, preliminary, corrected, cancelled")
-    unit = where.cell(cells, "unit")
     comparator, number = parse_value(where.cell(cells, "value")) if status is not LabStatus.CANCELLED else ("", 0.0)
     value = convert(number, unit, analyte) if status is not LabStatus.CANCELLED else 0.0
     low, high, remark = _reference(cells, where, unit, analyte)
@@ -93,7 +93,7 @@ def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str) 
     )
 
 
-def _analyte(code: str, name: str) -> Analyte:
+def _analyte(code: str, name: str, unit: str) -> Analyte:
     """By LOINC where there is one; a code that is not known is never read by its name instead."""
     if code:
         found = by_code(code)
@@ -103,7 +103,7 @@ def _analyte(code: str, name: str) -> Analyte:
         raise ValueError(f"{shown} is not among the analytes that are used")
     if not name:
         raise ValueError("the row names no analyte")
-    named = by_name(name)
+    named = by_name(name, unit)
     if named is None:
         raise ValueError("the name is not among the analytes that are used")
     return named
