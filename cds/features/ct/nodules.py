@@ -1,0 +1,104 @@
+"""Nodules of a chest CT: round spots that were measured and that are no vessels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from cds.dicom.volume import Volume
+from cds.features.ct.blobs import find_blobs
+from cds.features.ct.lungs import Lungs
+from cds.features.ct.measure import Spot, measure
+from cds.features.ct.patch import cut
+
+_MAX_ATTACHED: Final = 0.22
+"""A nodule of twice a vessel's width touches it with about 6 % of its surface; a piece of vessel with a third."""
+_MAX_WALLED: Final = 0.5
+_MAX_CONTACT: Final = 0.55
+_MAX_ELONGATION: Final = 2.2
+_MAX_AXIS_RATIO: Final = 2.5
+_SUBSOLID_BELOW_HU: Final = -200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtNodule:
+    """One nodule.
+
+    Attributes
+    ----------
+    centre_mm
+        x, y, z in LPS.
+    mean_diameter_mm
+        The mean of long and short axis, measured in the slice `slice_number`.
+    solid
+        Solid by its density; else part-solid.
+    pleural
+        Whether it is attached to the wall of the lung.
+    axis_ends
+        (row, column) of the ends of the long, then of the short axis, in voxels of that slice.
+    """
+
+    centre_mm: tuple[float, float, float]
+    long_axis_mm: float
+    short_axis_mm: float
+    mean_diameter_mm: float
+    volume_mm3: float
+    mean_hu: float
+    solid: bool
+    right: bool
+    pleural: bool
+    slice_number: int
+    sop_instance_uid: str
+    axis_ends: tuple[tuple[float, float], ...]
+
+
+def find_nodules(volume: Volume, lungs: Lungs, *, min_diameter_mm: float = 4.0, limit: int = 20) -> list[CtNodule]:
+    """Find solid and part-solid nodules, the largest first, at most `limit`."""
+    spots: list[Spot] = []
+    for blob in find_blobs(volume, lungs):
+        spot = measure(cut(volume, lungs, blob.index, blob.diameter_mm), blob.diameter_mm, len(volume.hu))
+        if spot is not None and spot.mean_diameter_mm >= min_diameter_mm and is_nodule(spot):
+            spots.append(spot)
+    spots.sort(key=lambda spot: (-spot.mean_diameter_mm, spot.centre))
+    return [_nodule(volume, lungs, spot) for spot in _distinct(spots, np.array(volume.spacing_mm))[:limit]]
+
+
+def is_nodule(spot: Spot) -> bool:
+    """Whether it is round enough and free enough to be a nodule rather than a vessel or a fold of the wall."""
+    return (
+        spot.attached <= _MAX_ATTACHED
+        and spot.walled <= _MAX_WALLED
+        and spot.attached + spot.walled <= _MAX_CONTACT
+        and spot.elongation <= _MAX_ELONGATION
+        and spot.long_axis_mm <= _MAX_AXIS_RATIO * spot.short_axis_mm
+    )
+
+
+def _distinct(spots: list[Spot], spacing_mm: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[Spot]:
+    """Of spots whose centre lies within a larger one only the larger."""
+    kept: list[Spot] = []
+    for spot in spots:
+        gaps = (np.linalg.norm((np.array(spot.centre) - np.array(other.centre)) * spacing_mm) for other in kept)
+        if all(gap > 0.6 * other.mean_diameter_mm for gap, other in zip(gaps, kept, strict=True)):
+            kept.append(spot)
+    return kept
+
+
+def _nodule(volume: Volume, lungs: Lungs, spot: Spot) -> CtNodule:
+    at = [min(int(i / step), size - 1) for i, step, size in zip(spot.centre, lungs.step, lungs.right.shape, strict=True)]
+    return CtNodule(
+        centre_mm=volume.to_lps_mm(spot.centre),
+        long_axis_mm=spot.long_axis_mm,
+        short_axis_mm=spot.short_axis_mm,
+        mean_diameter_mm=spot.mean_diameter_mm,
+        volume_mm3=spot.volume_mm3,
+        mean_hu=spot.core_hu,
+        solid=spot.core_hu >= _SUBSOLID_BELOW_HU,
+        right=bool(lungs.right[tuple(at)]),
+        pleural=spot.walled > 0.05,
+        slice_number=spot.slice_number,
+        sop_instance_uid=volume.sop_instance_uids[spot.slice_number],
+        axis_ends=spot.axis_ends,
+    )
