@@ -37,14 +37,23 @@ LABS: Final[Sequence[tuple[PhantomStudy, str, str, str, float]]] = (
 """Study, LOINC, value, UCUM unit, hours before the study: CRP, leukocytes, procalcitonin, CEA."""
 
 REPORTS: Final = (
-    (CHILD_STUDY, "demo-zh", "current", "右下肺野见片状实变影，考虑肺炎。未见胸腔积液，未见气胸。心影大小形态正常。"),
+    (
+        CHILD_STUDY,
+        "demo-zh",
+        "current",
+        0,
+        "右下肺野见片状实变影，考虑肺炎。未见胸腔积液，未见气胸。心影大小形态正常。",
+    ),
     (
         ADULT_STUDY,
         "demo-en",
         "prior",
+        90,
         "Solid nodule in the lung, 10 mm. No pleural effusion. No pneumothorax. Heart size is normal.",
     ),
 )
+
+"""Study, identifier, kind, days before the study, text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +97,8 @@ def _write_labs(file: Path) -> None:
 def _write_reports(file: Path) -> None:
     header = ["patient_id", "issuer", "birth_date", "sex", "report_id", "authored_at", "kind", "text"]
     rows = [
-        [*_person(study.patient), report_id, study.started_at.isoformat(), kind, text]
-        for study, report_id, kind, text in REPORTS
+        [*_person(study.patient), report_id, (study.started_at - timedelta(days=days)).isoformat(), kind, text]
+        for study, report_id, kind, days, text in REPORTS
     ]
     _write_csv(file, [header, *rows])
 
