@@ -16,7 +16,7 @@ from cds.report.pdf_style import GREEN, GREY, LINE, RED
 MARK = HexColor("#FFD400")
 
 
-class ProbabilityBar(Flowable):
+class ProbabilityBar(Flowable):  # type: ignore[misc]  # reportlab has no types
     """A track from 0 to 1, the interval as a band on it, the probability as a filled bar and a tick."""
 
     def __init__(self, value: float, interval: tuple[float, float] | None, colour: Color, width: float) -> None:
@@ -48,7 +48,7 @@ class ProbabilityBar(Flowable):
         canvas.line(self.width / 2, 0.8, self.width / 2, 2)
 
 
-class ShareBar(Flowable):
+class ShareBar(Flowable):  # type: ignore[misc]  # reportlab has no types
     """A bar to the right of the middle for what raised a probability, to the left for what lowered it."""
 
     def __init__(self, value: float, largest: float, width: float) -> None:
@@ -83,7 +83,7 @@ class Mark:
     label: str = ""
 
 
-class Picture(Flowable):
+class Picture(Flowable):  # type: ignore[misc]  # reportlab has no types
     """A JPEG with marks on it; `pixels` is its (columns, rows)."""
 
     def __init__(self, jpeg: bytes, pixels: tuple[int, int], width: float, marks: tuple[Mark, ...], font: str) -> None:

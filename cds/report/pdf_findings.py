@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
 from cds.domain.finding import Finding
 from cds.domain.report import Report
+from cds.report.because import told
 from cds.report.labels import ASSERTIONS, FIELDS, MODALITIES, SEXES, Bilingual
 from cds.report.pdf_drawings import ProbabilityBar, ShareBar
 from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
 from cds.report.source import SourceHeader
-from cds.report.wording import measure, number, one_line, percent, place, span
+from cds.report.wording import measure, number, one_line, percent, place, probability, span
 
-BAR: float = 46 * mm
+BAR: Final = 46 * mm
+MOST_IN_FULL: Final = 12
+"""Findings that are told in full; more of them are told in one line each, every number kept."""
+MOST_REASONS: Final = 6
+
+Row = list[Flowable | list[Flowable] | str]
 
 
 def patient(page: Page, report: Report, header: SourceHeader) -> list[Flowable]:
@@ -77,25 +87,49 @@ def _time(value: str) -> str:
 
 
 def impression(page: Page, report: Report) -> list[Flowable]:
-    """The impression, first English, then Chinese, line by line."""
+    """The impression, English beside Chinese, line by line."""
     english, chinese = (text.strip().split("\n") for text in report.impression)
-    rows: list[list[Flowable]] = [[page.text(line, 10.2, bold=number == 0)] for number, line in enumerate(english)]
-    rows += [[page.text(line, 9, colour=GREY)] for line in chinese]
-    return [page.heading("impression"), gap(3), page.panel(rows)]
+    rows: list[Sequence[Flowable | str]] = [
+        [page.text(left, 9.8, bold=position == 0), page.text(right, 9.2, colour=GREY)]
+        for position, (left, right) in enumerate(zip_longest(english, chinese, fillvalue=""))
+    ]
+    return [*page.heading("impression"), page.panel(rows, shares=(0.58, 0.42))]
 
 
 def findings(page: Page, report: Report) -> list[Flowable]:
     """One row per finding: what and where, what is said of it, how sure, because of what."""
     if not report.findings:
-        return [page.heading("findings"), page.text("No finding was assessed. 未评估任何所见。")]
-    rows = [[_what(page, each), _said(page, each), _sure(page, each), _because(page, each)] for each in report.findings]
+        return [*page.heading("findings"), page.text("No finding was assessed. 未评估任何所见。")]
+    if len(report.findings) > MOST_IN_FULL:
+        return _compact(page, report)
+    rows: list[Row] = [
+        [_what(page, each), _said(page, each), _sure(page, each), _because(page, report, each)]
+        for each in report.findings
+    ]
     head = [
         " ".join(FIELDS["finding"]),
         "",
         " ".join(FIELDS["probability"]),
         "Because of 依据",
     ]
-    return [page.heading("findings"), page.table(head, rows, (0.27, 0.14, 0.29, 0.30))]
+    return [*page.heading("findings"), page.table(head, rows, (0.27, 0.14, 0.29, 0.30))]
+
+
+def _compact(page: Page, report: Report) -> list[Flowable]:
+    """One line per finding."""
+    rows: list[Row] = [
+        [
+            each.id,
+            page.cell(f"{each.code.text('en')} {each.code.meaning_zh}", bold=True),
+            " ".join(place(each.site)),
+            ", ".join(measure(size) for size in each.measurements),
+            page.cell(" ".join(ASSERTIONS[each.assertion]), colour=ASSERTION_COLOURS[each.assertion]),
+            probability(each.probability, each.interval) if each.probability is not None else each.reason,
+        ]
+        for each in report.findings
+    ]
+    head = ["", *(" ".join(FIELDS[name]) for name in ("finding", "site", "value")), "", " ".join(FIELDS["probability"])]
+    return [*page.heading("findings"), page.table(head, rows, (0.12, 0.22, 0.16, 0.16, 0.13, 0.21))]
 
 
 def _what(page: Page, finding: Finding) -> list[Flowable]:
@@ -138,11 +172,11 @@ def _sure(page: Page, finding: Finding) -> list[Flowable]:
     return made
 
 
-def _because(page: Page, finding: Finding) -> list[Flowable]:
-    lines = [each for each in finding.because[:6]]
+def _because(page: Page, report: Report, finding: Finding) -> list[Flowable]:
+    lines = [told(report, each)[0] for each in finding.because[:MOST_REASONS]]
     if len(finding.because) > len(lines):
         lines.append(f"and {len(finding.because) - len(lines)} more")
-    return [page.text(one_line(line, 120), 7.6) for line in lines] or [page.text("–", 7.6)]
+    return [page.text(one_line(line, 200), 7.8) for line in lines] or [page.text("–", 7.8)]
 
 
 def contributions(page: Page, report: Report) -> list[Flowable]:
@@ -151,7 +185,7 @@ def contributions(page: Page, report: Report) -> list[Flowable]:
     if not moved:
         return []
     largest = max(abs(part.value) for each in moved for part in each.contributions)
-    rows: list[list[Flowable | list[Flowable] | str]] = []
+    rows: list[Row] = []
     for finding in moved:
         for position, part in enumerate(finding.contributions):
             english, chinese = MODALITIES[part.modality]
@@ -159,12 +193,12 @@ def contributions(page: Page, report: Report) -> list[Flowable]:
             points = f"{100 * part.value:+.1f} points"
             rows.append([name, f"{english} {chinese}", ShareBar(part.value, largest, 62 * mm), points])
     head = ["", "", "lowers it 降低  |  raises it 升高", "percentage points 百分点"]
-    return [page.heading("contributions"), page.table(head, rows, (0.27, 0.20, 0.36, 0.17))]
+    return [*page.heading("contributions"), page.table(head, rows, (0.27, 0.20, 0.36, 0.17))]
 
 
 def measurements(page: Page, report: Report) -> list[Flowable]:
     """Every measurement with its quantity and unit."""
-    rows: list[list[Flowable | list[Flowable] | str]] = [
+    rows: list[Row] = [
         [
             finding.id if position == 0 else "",
             finding.code.text("en") if position == 0 else "",
@@ -178,4 +212,4 @@ def measurements(page: Page, report: Report) -> list[Flowable]:
     if not rows:
         return []
     head = ["", *(" ".join(FIELDS[name]) for name in ("finding", "site")), "Quantity 量", " ".join(FIELDS["value"])]
-    return [page.heading("measurements"), page.table(head, rows, (0.12, 0.25, 0.2, 0.25, 0.18))]
+    return [*page.heading("measurements"), page.table(head, rows, (0.12, 0.25, 0.2, 0.25, 0.18))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Table, TableStyle
 
 from cds.domain.evidence import Evidence
 from cds.domain.finding import Finding
@@ -13,12 +13,12 @@ from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report.labels import MODALITIES
 from cds.report.pdf_drawings import Mark, Picture
-from cds.report.pdf_style import GREY, WIDTH, Page, gap
+from cds.report.pdf_style import GREY, ROOM_BELOW_HEADING, WIDTH, Page
 from cds.report.pixels import Shown, crop, heated, jpeg, shown
 from cds.report.wording import measure, place
 
-HALF: Final = WIDTH / 2 - 3 * mm
-SIDE: Final = WIDTH / 4 - 3 * mm
+THIRD: Final = WIDTH / 3 - 2 * mm
+SIDE: Final = WIDTH / 4 - 2 * mm
 MOST_CROPS: Final = 8
 """Marked findings that are shown enlarged; all of them stand in the tables."""
 LEAST_HALF_SIDE: Final = 32.0
@@ -28,34 +28,34 @@ LEAST_HALF_SIDE: Final = 32.0
 def images(page: Page, report: Report) -> list[Flowable]:
     """Key images with their heat maps, then the marked findings enlarged."""
     by_uid = {instance.sop_instance_uid: instance for instance in report.study.instances}
-    made: list[Flowable] = []
+    cells: list[list[Flowable]] = []
     for part in report.evidence:
         if part.key_image in by_uid:
-            made += _key_image(page, report, part, by_uid[part.key_image])
+            cells += _key_image(page, report, part, by_uid[part.key_image])
+    made = [_row(cells[start : start + 3], THIRD) for start in range(0, len(cells), 3)]
     made += _enlarged(page, report, by_uid)
     if not made:
         return []
     note = "For orientation only; diagnose on the original images. 仅供定位参考，诊断请以原始图像为准。"
-    return [page.heading("images"), gap(3), *made, page.text(note, 7, colour=GREY)]
+    return [CondPageBreak(THIRD + ROOM_BELOW_HEADING), *page.heading("images"), *made, page.text(note, 7, colour=GREY)]
 
 
-def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -> list[Flowable]:
+def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -> list[list[Flowable]]:
+    """The image as it is with what was marked on it, and beside it where the model looked."""
     english, chinese = MODALITIES[part.modality]
     picture = shown(instance)
     if picture is None:
         said = f"{english}: image {instance.sop_instance_uid} could not be decoded to be shown here."
-        return [page.text(said, 8), gap()]
+        return [[page.text(said, 8)]]
     marks = _marks(report, instance, picture)
     if not marks and not part.heat_map:
         return []
-    cells = [_captioned(page, picture, marks, f"{english} {chinese}", HALF)]
+    cells = [_captioned(page, picture, marks, f"{english} {chinese}")]
     if part.heat_map:
-        caption = "where the model looked 模型关注区域"
-        overlaid = Picture(
-            jpeg(heated(picture.grey, part.heat_map)), picture.grey.shape[::-1], HALF, (), page.fonts.body
-        )
-        cells.append([overlaid, page.text(caption, 7.5, colour=GREY)])
-    return [_row(cells, HALF), gap()]
+        warm = heated(picture.grey, part.heat_map)
+        overlaid = Picture(jpeg(warm), (warm.shape[1], warm.shape[0]), THIRD, (), page.fonts.body)
+        cells.append([overlaid, page.text("where the model looked 模型关注区域", 7.5, colour=GREY)])
+    return cells
 
 
 def _marks(report: Report, instance: Instance, picture: Shown) -> tuple[Mark, ...]:
@@ -74,8 +74,9 @@ def _mark(finding: Finding, scale: float, corner: tuple[float, float]) -> Mark:
     return Mark(shape=region.shape, points=points, label=finding.id.rpartition("/")[2])
 
 
-def _captioned(page: Page, picture: Shown, marks: tuple[Mark, ...], caption: str, width: float) -> list[Flowable]:
-    image = Picture(jpeg(picture.grey), picture.grey.shape[::-1], width, marks, page.fonts.bold)
+def _captioned(page: Page, picture: Shown, marks: tuple[Mark, ...], caption: str) -> list[Flowable]:
+    rows, columns = picture.grey.shape
+    image = Picture(jpeg(picture.grey), (columns, rows), THIRD, marks, page.fonts.bold)
     return [image, page.text(caption, 7.5, colour=GREY)]
 
 
@@ -95,9 +96,7 @@ def _crop(page: Page, finding: Finding, by_uid: dict[str, Instance]) -> list[Flo
     if picture is None:
         return None
     xs, ys = ([point[axis] / picture.scale for point in region.points] for axis in (0, 1))
-    centre = region.points[0] if region.shape == "CIRCLE" else (sum(xs) / len(xs), sum(ys) / len(ys))
-    if region.shape == "CIRCLE":
-        centre = (xs[0], ys[0])
+    centre = (xs[0], ys[0]) if region.shape == "CIRCLE" else (sum(xs) / len(xs), sum(ys) / len(ys))
     reach = max(max(xs) - min(xs), max(ys) - min(ys))
     square, corner = crop(picture.grey, centre, max(3.0 * reach, LEAST_HALF_SIDE / picture.scale))
     mark = _mark(finding, picture.scale, corner)
@@ -109,7 +108,7 @@ def _crop(page: Page, finding: Finding, by_uid: dict[str, Instance]) -> list[Flo
 
 
 def _row(cells: list[list[Flowable]], width: float) -> Flowable:
-    table = Table([cells], colWidths=[width + 6 * mm / len(cells)] * len(cells), hAlign="LEFT")
+    table = Table([cells], colWidths=[width + 2 * mm] * len(cells), hAlign="LEFT")
     table.setStyle(
         TableStyle(
             [

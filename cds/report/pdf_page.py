@@ -24,12 +24,13 @@ from cds.report.pdf_images import images
 from cds.report.pdf_sources import gates, knowledge, labs, limits, missing, recommendations, software, texts
 from cds.report.pdf_style import AMBER, AMBER_INK, GREY, MARGIN, NAVY, WIDTH, Page, gap
 from cds.report.source import SourceHeader
+from cds.report.wording import REASONS_ZH
 
 TITLE: Final = ("Chest decision-support report", "胸部辅助决策报告")
 BANNER_HEIGHT: Final = 9 * mm
 OWN_WORDS: Final = (
     "未评估任何所见。依据降低升高百分点量检查原文模型关注区域仅供定位参考，诊断请以原始图像为准。不适用：通过未页第共"
-    "↑↓→—–…“”•·≤≥≈±µ²³×"
+    "↑↓→—–…“”•·≤≥≈±µ°×⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 )
 """Characters that the page writes by itself, beyond the report's values and the labels."""
 
@@ -77,15 +78,15 @@ def render(report: Report, header: SourceHeader, font_file: Path | None) -> byte
 
 def _everything_said(report: Report, header: SourceHeader) -> str:
     """Every character that may be drawn, for the choice of glyphs."""
-    own = [str(value) for value in vars(labels).values() if not callable(value)]
+    own = [str(value) for value in (*vars(labels).values(), dict(REASONS_ZH)) if not callable(value)]
     copied = [str(element.value) for element in header.elements if element.VR != "SQ"]
     study = [report.study.description, report.study.reason_for_exam]
     return "".join([json.dumps(as_json(report), ensure_ascii=False), *own, *copied, *study, *TITLE, OWN_WORDS])
 
 
 def _template(page: Page, report: Report) -> PageTemplate:
-    top, bottom = MARGIN + BANNER_HEIGHT, MARGIN + 4 * mm
-    frame = Frame(MARGIN, bottom, WIDTH, A4[1] - top - bottom - 2 * mm, 0, 0, 0, 0, id="body")
+    top, bottom = MARGIN + BANNER_HEIGHT - 2 * mm, MARGIN + 3 * mm
+    frame = Frame(MARGIN, bottom, WIDTH, A4[1] - top - bottom, 0, 0, 0, 0, id="body")
 
     def around(canvas: Canvas, document: BaseDocTemplate) -> None:
         if canvas.getPageNumber() == 1:
@@ -133,7 +134,7 @@ def _line(
     (canvas.drawRightString if right else canvas.drawString)(x, y, plain)
 
 
-class _PagesOfTotal(Canvas):
+class _PagesOfTotal(Canvas):  # type: ignore[misc]  # reportlab has no types
     """Writes "page / pages" once all pages are known."""
 
     def __init__(self, *arguments: object, page: Page, **options: object) -> None:

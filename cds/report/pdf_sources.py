@@ -14,7 +14,7 @@ from cds.report.identity import device_uid, instance_uid
 from cds.report.json_form import passage
 from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES
 from cds.report.pdf_style import AMBER_INK, GREEN, GREY, RED, Page, gap
-from cds.report.wording import flag, number, one_line, path_sentence, reference
+from cds.report.wording import flag, number, one_line, path_sentence, reference, unit
 from cds.report.wording import gap as gap_sentence
 
 MOST_ROWS: Final = 60
@@ -27,9 +27,9 @@ def recommendations(page: Page, report: Report) -> list[Flowable]:
     """What guidelines say, with table and row."""
     if not report.recommendations:
         return []
-    made: list[Flowable] = [page.heading("recommendations"), gap(3)]
+    made: list[Flowable] = [*page.heading("recommendations")]
     for each in report.recommendations:
-        made += [page.panel([_recommendation(page, each)], bar=AMBER_INK if each.applies else GREY), gap(3)]
+        made += [page.panel([[_recommendation(page, each)]], bar=AMBER_INK if each.applies else GREY), gap(3)]
     return made
 
 
@@ -47,7 +47,7 @@ def knowledge(page: Page, report: Report) -> list[Flowable]:
     if not report.statements:
         return []
     rows = [[" ".join(KINDS[each.kind]), _statement(page, each)] for each in report.statements[:MOST_ROWS]]
-    made = [page.heading("knowledge"), page.table(["", ""], rows, (0.18, 0.82))]
+    made = [*page.heading("knowledge"), page.table(["", ""], rows, (0.18, 0.82))]
     return made + _more(page, len(report.statements))
 
 
@@ -67,18 +67,19 @@ def labs(page: Page, report: Report) -> list[Flowable]:
         return []
     rows = [_lab(page, each) for each in values[:MOST_ROWS]]
     head = [" ".join(FIELDS[name]) for name in ("analyte", "value", "reference", "time", "source")]
-    return [page.heading("labs"), page.table(head, rows, (0.32, 0.18, 0.14, 0.18, 0.18)), *_more(page, len(values))]
+    return [*page.heading("labs"), page.table(head, rows, (0.32, 0.18, 0.14, 0.18, 0.18)), *_more(page, len(values))]
 
 
 def _lab(page: Page, lab: LabResult) -> Row:
     raised = flag(lab)
     arrow = {"H": " ↑ H", "L": " ↓ L", "": ""}[raised]
-    unit = "" if lab.unit in ("", "1") else f" {lab.unit}"
     value = page.cell(
-        f"{lab.comparator}{number(lab.value)}{unit}{arrow}", bold=bool(raised), colour=RED if raised else GREEN
+        f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}{arrow}",
+        bold=bool(raised),
+        colour=RED if raised else GREEN,
     )
     if not reference(lab):
-        value = page.cell(f"{lab.comparator}{number(lab.value)}{unit}")
+        value = page.cell(f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}")
     name = f"{lab.analyte.text('en')} {lab.analyte.meaning_zh} ({lab.analyte.value})"
     return [name, value, reference(lab) or "–", f"{lab.observed_at:%Y-%m-%d %H:%M}", lab.source or "–"]
 
@@ -98,7 +99,7 @@ def texts(page: Page, report: Report) -> list[Flowable]:
         for _, each in passages[:MOST_ROWS]
     ]
     head = [FIELDS["finding"][0], "", "Passage 原文", FIELDS["source"][0]]
-    return [page.heading("texts"), page.table(head, rows, (0.25, 0.15, 0.42, 0.18)), *_more(page, len(passages))]
+    return [*page.heading("texts"), page.table(head, rows, (0.25, 0.15, 0.42, 0.18)), *_more(page, len(passages))]
 
 
 def missing(page: Page, report: Report) -> list[Flowable]:
@@ -106,11 +107,11 @@ def missing(page: Page, report: Report) -> list[Flowable]:
     made: list[Flowable] = []
     if report.missing:
         said = [gap_sentence(each) for each in report.missing]
-        made += [page.heading("missing"), gap(2), *page.bullets([f"{english} {chinese}" for english, chinese in said])]
+        made += [*page.heading("missing"), *page.bullets([f"{english} {chinese}" for english, chinese in said])]
     rejected = report.case.records.rejected
     if rejected:
         lines = [f"{one_line(each.source, 120)}: {one_line(each.reason, 300)}" for each in rejected[:MOST_ROWS]]
-        made += [page.heading("rejected"), gap(2), *page.bullets(lines), *_more(page, len(rejected))]
+        made += [*page.heading("rejected"), *page.bullets(lines), *_more(page, len(rejected))]
     return made
 
 
@@ -129,18 +130,18 @@ def gates(page: Page, report: Report) -> list[Flowable]:
     ]
     if not rows:
         return []
-    return [page.heading("gates"), page.table(["", "", "", ""], rows[:MOST_ROWS], (0.2, 0.25, 0.17, 0.38))]
+    return [*page.heading("gates"), page.table(["", "", "", ""], rows[:MOST_ROWS], (0.2, 0.25, 0.17, 0.38))]
 
 
 def limits(page: Page, report: Report) -> list[Flowable]:
     """What a reader must know."""
-    return [page.heading("limits"), gap(2), *page.bullets(list(report.limits))] if report.limits else []
+    return [*page.heading("limits"), *page.bullets(list(report.limits))] if report.limits else []
 
 
 def software(page: Page, report: Report) -> list[Flowable]:
     """Everything that computed, by version and sha256, and what identifies this report."""
     rows: list[Row] = [
-        [each.name, each.version, page.cell(each.sha256 or "–", 6.4), each.card or "–"] for each in report.algorithms
+        [each.name, each.version, page.cell(each.sha256 or "–", 5.8), each.card or "–"] for each in report.algorithms
     ]
     identity = [
         f"Study Instance UID {report.study.study_instance_uid}",
@@ -149,7 +150,7 @@ def software(page: Page, report: Report) -> list[Flowable]:
         f"Device UID of this configuration {device_uid(*report.algorithms)}",
     ]
     return [
-        page.heading("software"),
+        *page.heading("software"),
         page.table(["", "Version", "sha256", "Model card"], rows, (0.2, 0.12, 0.46, 0.22)),
         gap(3),
         *(page.text(line, 6.8, colour=GREY) for line in identity),

@@ -12,7 +12,7 @@ from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, Spacer, Table, TableStyle
 
 from cds.report.labels import SECTIONS, Bilingual
 from cds.report.pdf_fonts import Fonts
@@ -38,6 +38,7 @@ ASSERTION_COLOURS: Final[Mapping[str, Color]] = MappingProxyType(
 )
 """A colour never says it alone: the word stands beside it."""
 
+ROOM_BELOW_HEADING: Final = 32 * mm
 LONGEST_CELL: Final = 700
 """Characters in one cell of a table: a cell must fit on a page."""
 
@@ -81,8 +82,8 @@ class Page:
             made.append(self.text(text[1], size * 0.92, colour=GREY))
         return made
 
-    def heading(self, section: str) -> Flowable:
-        """A section's name in both languages over a thin line."""
+    def heading(self, section: str) -> list[Flowable]:
+        """A section's name in both languages over a thin line, never alone at the foot of a page."""
         english, chinese = SECTIONS[section]
         markup = (
             f"{self.fonts.markup(english)}&nbsp;&nbsp;"
@@ -99,23 +100,23 @@ class Page:
                 ]
             )
         )
-        line.keepWithNext = True
-        return line
+        line.spaceAfter = 3
+        return [CondPageBreak(ROOM_BELOW_HEADING), line]
 
     def table(
         self, head: Sequence[str], rows: Sequence[Sequence[Flowable | list[Flowable] | str]], widths: Sequence[float]
     ) -> Table:
         """Rows under a head that repeats on every page; `widths` are shares of the text's width."""
         total = sum(widths)
-        top = [self.cell(each, 7.5, bold=True, colour=GREY) for each in head]
+        top = [[self.cell(each, 7.5, bold=True, colour=GREY) for each in head]] if any(head) else []
         body = [[self.cell(each) if isinstance(each, str) else each for each in row] for row in rows]
-        table = Table([top, *body], colWidths=[WIDTH * share / total for share in widths], repeatRows=1)
+        table = Table([*top, *body], colWidths=[WIDTH * share / total for share in widths], repeatRows=len(top))
         table.setStyle(
             TableStyle(
                 [
                     ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                    ("LINEBELOW", (0, 0), (-1, 0), 0.7, GREY),
-                    ("LINEBELOW", (0, 1), (-1, -1), 0.35, LINE),
+                    ("LINEBELOW", (0, 0), (-1, -1), 0.35, LINE),
+                    ("LINEBELOW", (0, 0), (-1, len(top) - 1), 0.7, GREY if top else LINE),
                     ("LEFTPADDING", (0, 0), (-1, -1), 3),
                     ("RIGHTPADDING", (0, 0), (-1, -1), 3),
                     ("TOPPADDING", (0, 0), (-1, -1), 2.5),
@@ -125,17 +126,24 @@ class Page:
         )
         return table
 
-    def panel(self, rows: Sequence[list[Flowable]], *, fill: Color = PALE, bar: Color = BLUE) -> Table:
+    def panel(
+        self,
+        rows: Sequence[Sequence[Flowable | list[Flowable] | str]],
+        *,
+        shares: Sequence[float] = (1.0,),
+        bar: Color = BLUE,
+    ) -> Table:
         """A tinted box with a bar at its left; a row can break to the next page, a panel too."""
-        table = Table([[row] for row in rows], colWidths=[WIDTH])
+        table = Table([list(row) for row in rows], colWidths=[WIDTH * share for share in shares])
         table.setStyle(
             TableStyle(
                 [
-                    ("BACKGROUND", (0, 0), (-1, -1), fill),
+                    ("BACKGROUND", (0, 0), (-1, -1), PALE),
+                    ("VALIGN", (0, 0), (-1, -1), "TOP"),
                     ("LINEBEFORE", (0, 0), (0, -1), 3, bar),
                     ("LEFTPADDING", (0, 0), (-1, -1), 9),
-                    ("TOPPADDING", (0, 0), (-1, -1), 3),
-                    ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+                    ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+                    ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                 ]
             )
         )

@@ -26,6 +26,7 @@ from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report import sr_codes as codes
+from cds.report.because import told
 from cds.report.identity import tracking_uid
 from cds.report.wording import contribution, one_line, sentence
 
@@ -69,7 +70,7 @@ def _group(report: Report, finding: Finding, images: Mapping[str, Instance]) -> 
             measurements=measurements,
             qualitative_evaluations=presence,
         )
-    group[0].ContentSequence.extend(_texts(finding))
+    group[0].ContentSequence.extend(_texts(report, finding))
     return group
 
 
@@ -112,7 +113,7 @@ def _measurements(finding: Finding) -> list[Measurement]:
     ]
 
 
-def _texts(finding: Finding) -> list[TextContentItem]:
+def _texts(report: Report, finding: Finding) -> list[TextContentItem]:
     """What a person reads: the sentence in both languages, the reason, the evidence, the calibration set."""
     english, chinese = sentence(finding)
     items = [codes.text(codes.COMMENT, english), codes.text(codes.COMMENT, chinese, chinese=True)]
@@ -123,7 +124,7 @@ def _texts(finding: Finding) -> list[TextContentItem]:
     if finding.contributions:
         shares = "; ".join(contribution(part)[0] for part in finding.contributions)
         items.append(codes.text(codes.COMMENT, f"Contributions to the probability: {shares}."))
-    return items + [codes.text(codes.BECAUSE, each) for each in finding.because]
+    return items + [codes.text(codes.BECAUSE, f"{each}: {told(report, each)[0]}") for each in finding.because]
 
 
 def _region(finding: Finding, images: Mapping[str, Instance]) -> ImageRegion:

@@ -18,6 +18,9 @@ NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uf
 BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Direction marks, which could make a line read as something else."""
 
+TEN_TO: Final = re.compile(r"10\*(-?\d+)")
+RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Assertion.NOT_ASSESSED)
 """The order in which an impression speaks."""
 
@@ -77,9 +80,16 @@ def span(interval: tuple[float, float]) -> str:
 
 
 def measure(measurement: Measurement) -> str:
-    """``"8.2 mm"``; the UCUM unit ``"1"`` is not written."""
-    unit = "" if measurement.unit in ("", "1") else f" {measurement.unit}"
-    return number(measurement.value) + unit
+    """``"8.2 mm"``."""
+    return number(measurement.value) + unit(measurement.unit)
+
+
+def unit(ucum: str) -> str:
+    """A UCUM unit after a number, as one writes it: ``" mm³"`` for ``"mm3"``; nothing for ``"1"``."""
+    if ucum in ("", "1"):
+        return ""
+    shown = {"mm3": "mm³", "cm3": "cm³", "[hnsf'U]": "HU", "Cel": "°C", "{ratio}": ""}.get(ucum, ucum)
+    return f" {TEN_TO.sub(lambda match: '10' + match[1].translate(RAISED), shown)}".rstrip()
 
 
 def place(site: Site | None) -> Bilingual:
@@ -184,12 +194,12 @@ def contribution(part: Contribution) -> Bilingual:
 
 def lab_sentence(lab: LabResult) -> str:
     """One laboratory value with everything that makes it readable alone."""
-    unit = "" if lab.unit in ("", "1") else f" {lab.unit}"
     limits = reference(lab)
     told = f" (reference {limits})" if limits else ""
     status = "" if lab.status is LabStatus.FINAL else f", {lab.status.value}"
+    value = f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}"
     return (
-        f"{lab.analyte.meaning} ({lab.analyte.key}): {lab.comparator}{number(lab.value)}{unit}{told}{status}, "
+        f"{lab.analyte.meaning} ({lab.analyte.key}): {value}{told}{status}, "
         f"{lab.observed_at.isoformat(timespec='minutes')}, source {one_line(lab.source) or 'not named'}"
     )
 

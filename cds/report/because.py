@@ -1,0 +1,33 @@
+"""What a finding rests on, in words: the observation behind an id."""
+
+from __future__ import annotations
+
+from cds.domain.evidence import Observation
+from cds.domain.report import Report
+from cds.report.labels import ASSERTIONS, MODALITIES, Bilingual
+from cds.report.wording import measure, one_line, place, probability
+
+
+def told(report: Report, observation_id: str) -> Bilingual:
+    """``"chest X-ray: Pneumonia 81 % (70–90 %)"`` and its Chinese; the id where no evidence has it."""
+    for part in report.evidence:
+        for each in part.observations:
+            if each.id == observation_id:
+                english, chinese = MODALITIES[part.modality]
+                return f"{english}: {_words(each, 0)}", f"{chinese}：{_words(each, 1)}"
+    return observation_id, observation_id
+
+
+def _words(observation: Observation, language: int) -> str:
+    name = observation.concept.text(("en", "zh")[language])
+    words = [name]
+    if observation.site is not None:
+        words.append(f"({place(observation.site)[language]})")
+    words += [measure(each) for each in observation.measurements[:3]]
+    if observation.probability is not None:
+        words.append(probability(observation.probability, observation.interval))
+    elif not observation.measurements:
+        words.append(ASSERTIONS[observation.assertion][language])
+    if observation.note:
+        words.append(f"[{one_line(observation.note, 160)}]")
+    return " ".join(words)
