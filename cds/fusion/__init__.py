@@ -1,0 +1,1 @@
+"""Fusion: evidence of several modalities in, one calibrated probability per target out."""

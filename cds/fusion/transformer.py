@@ -1,0 +1,139 @@
+"""The fusion model of the house: evidence of any modalities -> calibrated findings with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cds.domain.evidence import Algorithm, Assertion, Evidence, Missing, Site
+from cds.domain.finding import Contribution, Finding
+from cds.domain.report import Case
+from cds.domain.vocabulary import ANATOMY, FINDINGS
+from cds.errors import FusionError
+from cds.fusion.calibration import calibrated
+from cds.fusion.contributions import coalitions, shapley
+from cds.fusion.spec import MODALITIES, TargetSpec
+from cds.fusion.tokens import CaseTokens, tokens_of
+from cds.fusion.weights import SHIPPED, load_weights
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionSettings:
+    """The table ``[fusion.transformer]`` of the configuration.
+
+    Attributes
+    ----------
+    device
+        ``"auto"`` is the CPU, which is faster than a GPU for thirty tokens; or a torch device name.
+    weights
+        A ``.safetensors`` of ``cds train fusion``; ``""`` for those that come with the software.
+    """
+
+    device: str = "auto"
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What the ensemble says about one case, each (targets,), and Shapley values (players, targets)."""
+
+    probability: Array
+    low: Array
+    high: Array
+    contributions: Array
+
+
+class TransformerFusion:
+    """Fuses X-ray embedding, CT nodules, laboratory values and report mentions (`cds.fusion`)."""
+
+    Settings = FusionSettings
+
+    def __init__(self, settings: FusionSettings) -> None:
+        path = Path(settings.weights) if settings.weights else SHIPPED
+        device = torch.device("cpu" if settings.device == "auto" else settings.device)
+        self._weights = load_weights(path, device)
+        spec = self._weights.spec
+        self._algorithm = Algorithm(name=spec.name, version=spec.version, sha256=spec.sha256, card=spec.card)
+
+    def fuse(self, case: Case, evidence: Sequence[Evidence], missing: Sequence[Missing]) -> tuple[Finding, ...]:
+        """One finding per target of the weights, NOT_ASSESSED where nothing bears on it.
+
+        Raises
+        ------
+        FusionError
+            When the evidence carries NaN, infinity, a foreign unit or a foreign embedding, or the
+            network gives no finite number.
+        """
+        weights = self._weights
+        read = tokens_of(evidence, weights.spec, weights.xray.mean, weights.xray.projection)
+        scores = self._score(read)
+        reason = _reason(evidence, read)
+        return tuple(
+            self._finding(column, target, read, scores, reason) for column, target in enumerate(weights.spec.targets)
+        )
+
+    def _score(self, read: CaseTokens) -> _Scores:
+        """One batch: every coalition of the modalities present; the last row is the case itself."""
+        present = read.tokens.present[0]
+        raw = self._weights.ensemble.log_odds(read.tokens.keep(coalitions(present)))
+        if not np.isfinite(raw).all():
+            raise FusionError("the fusion network gave NaN or infinity; no number of it is reported")
+        probability, low, high = calibrated(raw, self._weights.spec.targets)
+        return _Scores(probability[-1], low[-1], high[-1], shapley(probability, int(present.sum())))
+
+    def _finding(self, column: int, target: TargetSpec, read: CaseTokens, scores: _Scores, reason: str) -> Finding:
+        because = read.because[target.id]
+        if not because:
+            return self._not_assessed(target)
+        players = [modality for modality, there in zip(MODALITIES, read.tokens.present[0], strict=True) if there]
+        probability = float(scores.probability[column])
+        return Finding(
+            id=target.id,
+            code=FINDINGS[target.id],
+            assertion=assertion_of(probability, target),
+            algorithm=self._algorithm,
+            probability=probability,
+            interval=(float(scores.low[column]), float(scores.high[column])),
+            calibrated_on=self._weights.spec.calibrated_on,
+            site=Site(region=ANATOMY["lung"]),
+            contributions=tuple(
+                Contribution(modality=modality, value=float(value))
+                for modality, value in zip(players, scores.contributions[:, column], strict=True)
+            ),
+            because=because,
+            reason=reason,
+        )
+
+    def _not_assessed(self, target: TargetSpec) -> Finding:
+        return Finding(
+            id=target.id,
+            code=FINDINGS[target.id],
+            assertion=Assertion.NOT_ASSESSED,
+            algorithm=self._algorithm,
+            reason="no observation of any modality bears on this finding",
+        )
+
+
+def assertion_of(probability: float, target: TargetSpec) -> Assertion:
+    """PRESENT or ABSENT outside the target's band, UNCERTAIN within it."""
+    if probability >= target.present_from:
+        return Assertion.PRESENT
+    return Assertion.ABSENT if probability < target.absent_below else Assertion.UNCERTAIN
+
+
+def _reason(evidence: Sequence[Evidence], read: CaseTokens) -> str:
+    """What a reader must know beside the number: gates not passed, inputs not used."""
+    failed = {
+        f"{part.modality} was used although its gate {gate.name!r} was not passed ({gate.reason})"
+        for part in evidence
+        for gate in part.gates
+        if not gate.passed
+    }
+    return "; ".join((*read.notes, *sorted(failed)))
