@@ -13,12 +13,13 @@ from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report.labels import MODALITIES
 from cds.report.pdf_drawings import Mark, Picture
-from cds.report.pdf_style import GREY, ROOM_BELOW_HEADING, WIDTH, Page
+from cds.report.pdf_style import GREY, WIDTH, Page
 from cds.report.pixels import Shown, crop, heated, jpeg, shown
 from cds.report.wording import measure, place
 
 THIRD: Final = WIDTH / 3 - 2 * mm
 SIDE: Final = WIDTH / 4 - 2 * mm
+ROOM_FOR_CAPTION: Final = 17 * mm
 MOST_CROPS: Final = 8
 """Marked findings that are shown enlarged; all of them stand in the tables."""
 LEAST_HALF_SIDE: Final = 32.0
@@ -37,7 +38,7 @@ def images(page: Page, report: Report) -> list[Flowable]:
     if not made:
         return []
     note = "For orientation only; diagnose on the original images. 仅供定位参考，诊断请以原始图像为准。"
-    return [CondPageBreak(THIRD + ROOM_BELOW_HEADING), *page.heading("images"), *made, page.text(note, 7, colour=GREY)]
+    return [CondPageBreak(THIRD + ROOM_FOR_CAPTION), *page.heading("images"), *made, page.text(note, 7, colour=GREY)]
 
 
 def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -> list[list[Flowable]]:

@@ -1,0 +1,230 @@
+"""The report in a terminal: what was found, how sure, from what, what was missing."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cds.domain.report import Report
+from cds.report.json_form import as_json
+from cds.report.json_shape import CodeJson, FindingJson, MeasurementJson, ReportJson, SiteJson
+from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
+from cds.report.wording import number, one_line, percent, unit
+
+COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
+BAR_CELLS = 20
+MOST_LINES = 12
+
+
+def show(report: Report | ReportJson, console: Console, *, languages: tuple[str, ...] = ("en",)) -> None:
+    """Print a report, given as the value or as the JSON that was read back.
+
+    Parameters
+    ----------
+    languages
+        ``("en",)``, ``("zh",)`` or both, in the order of display.
+    """
+    said = as_json(report) if isinstance(report, Report) else report
+    console.print(_Shown(said, languages).all())
+
+
+class _Shown:
+    """One report in the languages asked for."""
+
+    def __init__(self, report: ReportJson, languages: tuple[str, ...]) -> None:
+        self.report, self.languages = report, languages
+
+    def all(self) -> RenderableType:
+        """Every part that has something to say, in the order of a hurried reader."""
+        parts = [
+            Panel(Text(self._label(BANNER), style="bold"), border_style="yellow"),
+            Padding(Text(self._head(), style="dim"), (0, 0, 1, 1)),
+            Panel(
+                self._impression(), title=self._label(SECTIONS["impression"]), title_align="left", border_style="blue"
+            ),
+            self._findings(),
+            *self._lines("because", self._because()),
+            *self._lines("contributions", self._contributions()),
+            *self._lines("recommendations", self._recommendations()),
+            *self._lines("knowledge", self._knowledge()),
+            *self._lines("labs", self._labs()),
+            *self._lines("missing", self._missing()),
+            *self._lines("gates", self._failed_gates()),
+            *self._lines("limits", [Text(one_line(each)) for each in self.report["limits"]]),
+            *self._lines("software", self._software()),
+        ]
+        return Group(*parts)
+
+    def _label(self, both: Bilingual) -> str:
+        return " ".join(both[0] if language == "en" else both[1] for language in self.languages)
+
+    def _code(self, code: CodeJson) -> str:
+        names = [code["meaning"] if each == "en" else code["meaning_zh"] or code["meaning"] for each in self.languages]
+        return one_line(" ".join(dict.fromkeys(names)))
+
+    def _head(self) -> str:
+        report = self.report
+        return (
+            f"{report['study_instance_uid']}\n{report['created_at']} · revision {report['revision']} · "
+            f"{len(report['inputs']['images'])} images, {len(report['inputs']['labs'])} laboratory values, "
+            f"{len(report['inputs']['texts'])} texts · {report['verification']}"
+        )
+
+    def _impression(self) -> Text:
+        both = self.report["impression"]
+        return Text("\n".join(both["en"] if language == "en" else both["zh"] for language in self.languages))
+
+    def _findings(self) -> RenderableType:
+        table = Table(box=SIMPLE_HEAD, title=self._label(SECTIONS["findings"]), title_justify="left", expand=False)
+        for name in ("finding", "site"):
+            table.add_column(self._label(FIELDS[name]), overflow="fold")
+        table.add_column("")
+        table.add_column(self._label(FIELDS["probability"]), no_wrap=True)
+        table.add_column(self._label(SECTIONS["measurements"]), overflow="fold")
+        for finding in self.report["findings"]:
+            table.add_row(*self._row(finding))
+        return table
+
+    def _row(self, finding: FindingJson) -> tuple[RenderableType, ...]:
+        assertion = finding["assertion"]
+        return (
+            Text(self._code(finding["code"]), style="bold"),
+            Text(self._site(finding["site"])),
+            Text(self._label(ASSERTIONS[assertion]), style=COLOURS[assertion]),
+            self._sure(finding),
+            Text(", ".join(_measure(each) for each in finding["measurements"])),
+        )
+
+    def _site(self, site: SiteJson | None) -> str:
+        if site is None:
+            return ""
+        side = site["laterality"]
+        return f"{self._code(side)} {self._code(site['region'])}" if side else self._code(site["region"])
+
+    def _sure(self, finding: FindingJson) -> Text:
+        value = finding["probability"]
+        if value is None:
+            return Text(one_line(finding["reason"], 60) or "–", style="dim")
+        filled = round(BAR_CELLS * value)
+        colour = COLOURS[finding["assertion"]]
+        text = Text.assemble(("█" * filled, colour), ("░" * (BAR_CELLS - filled), "dim"), f" {percent(value)}")
+        interval = finding["interval"]
+        if interval is not None:
+            text.append(f" ({percent(interval[0])} – {percent(interval[1])})", style="dim")
+        return text
+
+    def _lines(self, section: str, lines: list[Text]) -> list[RenderableType]:
+        if not lines:
+            return []
+        kept = lines[:MOST_LINES]
+        if len(lines) > len(kept):
+            kept.append(Text(f"and {len(lines) - len(kept)} more", style="dim"))
+        title = Text(self._label(SECTIONS[section]), style="bold blue")
+        return [title, *(Padding(line, (0, 0, 0, 2)) for line in kept), Text("")]
+
+    def _because(self) -> list[Text]:
+        observed = {each["id"]: each for each in self.report["evidence"]}
+        lines = []
+        for finding in self.report["findings"]:
+            named = [observed[each] for each in finding["because"] if each in observed]
+            words = [
+                f"{self._label(MODALITIES[each['modality']])}: {self._code(each['code'])} "
+                + (percent(each["probability"]) if each["probability"] is not None else _sizes(each["measurements"]))
+                for each in named
+            ]
+            if words:
+                lines.append(Text(f"{self._code(finding['code'])} ← {'; '.join(word.strip() for word in words)}"))
+        return lines
+
+    def _contributions(self) -> list[Text]:
+        return [
+            Text(
+                f"{self._code(finding['code'])}: "
+                + ", ".join(
+                    f"{self._label(MODALITIES[modality])} {100 * value:+.1f}"
+                    for modality, value in finding["contributions"].items()
+                )
+                + " percentage points"
+            )
+            for finding in self.report["findings"]
+            if finding["contributions"]
+        ]
+
+    def _recommendations(self) -> list[Text]:
+        return [
+            Text.assemble(
+                ("" if each["applies"] else "does not apply: "),
+                one_line(self._both(each["text"]["en"], each["text"]["zh"])),
+                (f"  [{one_line(each['guideline'])}, {one_line(each['table'])}, {one_line(each['row'])}]", "dim"),
+            )
+            for each in self.report["recommendations"]
+        ]
+
+    def _knowledge(self) -> list[Text]:
+        return [
+            Text.assemble(
+                (f"{self._label(KINDS[each['kind']])}: ", "italic"),
+                one_line(self._both(each["text"]["en"], each["text"]["zh"])),
+                (f"  [{one_line(each['citation'])}]", "dim"),
+            )
+            for each in self.report["statements"]
+        ]
+
+    def _labs(self) -> list[Text]:
+        lines = []
+        for lab in self.report["inputs"]["labs"]:
+            name = self._both(lab["name"], lab["name_zh"] or lab["name"])
+            value = f"{lab['comparator']}{number(lab['value'])}{unit(lab['unit'])}"
+            lines.append(Text(one_line(f"{name} ({lab['loinc']}): {value}, {lab['time']}")))
+        return lines
+
+    def _missing(self) -> list[Text]:
+        return [
+            Text(f"{self._label(MODALITIES[each['modality']])}: {one_line(each['reason'])}")
+            for each in self.report["missing"]
+        ]
+
+    def _failed_gates(self) -> list[Text]:
+        return [
+            Text(f"✗ {self._label(MODALITIES[each['modality']])}: {one_line(each['name'])}: {one_line(each['reason'])}")
+            for each in self.report["gates"]
+            if not each["passed"]
+        ]
+
+    def _software(self) -> list[Text]:
+        return [
+            Text(f"{each['name']} {each['version']}" + (f"  sha256 {each['sha256'][:12]}…" if each["sha256"] else ""))
+            for each in self.report["algorithm"]
+        ]
+
+    def _both(self, english: str, chinese: str) -> str:
+        return self._label((english, chinese))
+
+
+def _measure(measurement: MeasurementJson) -> str:
+    return number(measurement["value"]) + unit(measurement["unit"])
+
+
+def _sizes(measurements: list[MeasurementJson]) -> str:
+    return ", ".join(_measure(each) for each in measurements[:3])
+
+
+def from_json(value: object) -> ReportJson:
+    """A report that was read with `json.loads`, for `show`.
+
+    Raises
+    ------
+    ValueError
+        When a key of the contract is missing.
+    """
+    wanted = ReportJson.__required_keys__
+    lacking = sorted(wanted - set(value)) if isinstance(value, dict) else sorted(wanted)
+    if lacking:
+        raise ValueError(f"this is no report: it lacks {', '.join(lacking)}")
+    return cast(ReportJson, value)
