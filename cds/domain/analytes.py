@@ -5,8 +5,8 @@ from LOINC, copyright Regenstrief Institute, Inc. and the LOINC Committee, avail
 the license at https://loinc.org/license. LOINC is a registered trademark of Regenstrief Institute, Inc.
 
 The house unit is what every value is converted to; it fits the property of the LOINC code (a mass
-concentration is never given a molar unit). Reference ranges are for adults and only a default: the
-range that the laboratory gave with its value always goes first.
+concentration is never given a molar unit). Reference ranges are only a default, nearly all for adults:
+the range that the laboratory gave with its value always goes first.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Final
 from cds.domain.code import Code
 from cds.domain.units import Kind
 
+ADULT_YEARS: Final = 18.0
+"""The sources of adult ranges begin at 18 to 20 years."""
 ABIM: Final = "ABIM Laboratory Test Reference Ranges, January 2026"
 WST405: Final = "WS/T 405-2012, table 1"
 KLAESTRUP: Final = "Klaestrup et al., Clin Chem Lab Med 2011;49:1495-1500"
@@ -28,14 +30,15 @@ MAYO: Final = "Mayo Clinic Laboratories test catalog"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceRange:
-    """What is usual in healthy adults, in the analyte's house unit, both ends included.
+    """What is usual in the healthy, in the analyte's house unit, both ends included.
 
-    `sex` is ``"M"``, ``"F"`` or ``""`` where the range holds for both.
+    `sex` is ``"M"``, ``"F"`` or ``""`` where the range holds for both; it holds from the age `from_years`.
     """
 
     low: float | None = None
     high: float | None = None
     sex: str = ""
+    from_years: float = ADULT_YEARS
     source: str = ""
 
 
@@ -122,7 +125,8 @@ def _analyte(
 # fmt: off
 _INFLAMMATION = (
     _analyte("crp", "1988-5", "C reactive protein [Mass/volume] in Serum or Plasma", "C反应蛋白", "mg/L", Kind.MASS,
-             "CRP|C-reactive protein|C-反应蛋白|C 反应蛋白定量", ranges=_range(None, 8.0)),
+             "CRP|C-reactive protein|C-反应蛋白|C 反应蛋白定量",
+             ranges=(ReferenceRange(high=5.0, from_years=0.0, source=f"{MAYO}, CRP (all ages)"),)),
     _analyte("hs_crp", "30522-7", "C reactive protein [Mass/volume] in Serum or Plasma by High sensitivity method",
              "超敏C反应蛋白", "mg/L", Kind.MASS, short="CRP SerPl HS-mCnc",
              names="hs-CRP|hsCRP|High sensitivity C-reactive protein|高敏C反应蛋白|超敏C-反应蛋白",
@@ -136,55 +140,48 @@ _INFLAMMATION = (
     _analyte("il6", "26881-3", "Interleukin 6 [Mass/volume] in Serum or Plasma", "白细胞介素6", "pg/mL", Kind.MASS,
              "IL-6|interleukin-6|白介素6|白介素-6", ranges=_range(None, 6.4, f"{MAYO}, IL6DX")),
     _analyte("lactate", "2524-7", "Lactate [Moles/volume] in Serum or Plasma", "乳酸", "mmol/L", Kind.MOLES,
-             "lactate|lactic acid|Lac|血乳酸", also=("32693-4", "2518-9"), molar_mass=90.078,
-             ranges=_range(0.7, 2.1)),
+             "lactate|lactic acid|Lac|血乳酸", also=("32693-4", "2518-9"), molar_mass=90.078, ranges=_range(0.7, 2.1)),
 )
 _BLOOD_COUNT = (
     _analyte("wbc", "6690-2", "Leukocytes [#/volume] in Blood by Automated count", "白细胞计数", "10*9/L", Kind.COUNT,
              "WBC|white blood cells|white blood cell count|white cell count|leukocytes|leukocyte count|白细胞|"
-             "白细胞数|WBC计数",
-             also=("26464-8", "804-5", "49498-9"), ranges=_range(3.5, 9.5, WST405)),
+             "白细胞数|WBC计数", also=("26464-8", "804-5", "49498-9"), ranges=_range(3.5, 9.5, WST405)),
     _analyte("neutrophils", "751-8", "Neutrophils [#/volume] in Blood by Automated count", "中性粒细胞计数", "10*9/L",
              Kind.COUNT, "NEUT#|ANC|neutrophils#|neutrophils count|neutrophil count|absolute neutrophil count|"
-             "absolute neutrophils|中性粒细胞(#)|中性粒细胞绝对值|中性粒细胞数|中性粒细胞绝对数", also=("26499-4",
-             "753-4"),
-             ranges=_range(1.8, 6.3, WST405)),
+             "absolute neutrophils|中性粒细胞(#)|中性粒细胞绝对值|中性粒细胞数|中性粒细胞绝对数",
+             also=("26499-4", "753-4"), ranges=_range(1.8, 6.3, WST405)),
     _analyte("neutrophils_percent", "770-8", "Neutrophils/100 leukocytes in Blood by Automated count",
-             "中性粒细胞百分比",
-             "%", Kind.PERCENT, "NEUT%|neutrophils(%)|neutrophils %|neutrophil percent|neutrophil percentage|"
-             "中性粒细胞(%)|"
-             "中性粒细胞百分率|中性粒细胞比率", also=("26511-6", "23761-0"), ranges=_range(40, 75, WST405)),
+             "中性粒细胞百分比", "%", Kind.PERCENT, "NEUT%|neutrophils(%)|neutrophils %|neutrophil percent|"
+             "neutrophil percentage|中性粒细胞(%)|中性粒细胞百分率|中性粒细胞比率", also=("26511-6", "23761-0"),
+             ranges=_range(40, 75, WST405)),
     _analyte("lymphocytes", "731-0", "Lymphocytes [#/volume] in Blood by Automated count", "淋巴细胞计数", "10*9/L",
              Kind.COUNT, "LYMPH#|ALC|lymphocytes#|lymphocyte count|lymphocytes count|absolute lymphocyte count|"
              "absolute lymphocytes|淋巴细胞(#)|淋巴细胞绝对值|淋巴细胞数|淋巴细胞绝对数", also=("26474-7", "732-8"),
              ranges=_range(1.1, 3.2, WST405)),
     _analyte("lymphocytes_percent", "736-9", "Lymphocytes/100 leukocytes in Blood by Automated count",
              "淋巴细胞百分比", "%", Kind.PERCENT, "LYMPH%|lymphocytes(%)|(%)lymphocyte|lymphocytes %|"
-             "lymphocyte percent|"
-             "lymphocyte percentage|淋巴细胞(%)|淋巴细胞百分率|淋巴细胞比率", also=("26478-8", "737-7"),
-             ranges=_range(20, 50, WST405)),
+             "lymphocyte percent|lymphocyte percentage|淋巴细胞(%)|淋巴细胞百分率|淋巴细胞比率",
+             also=("26478-8", "737-7"), ranges=_range(20, 50, WST405)),
     _analyte("eosinophils", "711-2", "Eosinophils [#/volume] in Blood by Automated count", "嗜酸性粒细胞计数",
              "10*9/L", Kind.COUNT, "EOS#|eosinophils#|eosinophil count|eosinophils count|absolute eosinophil count|"
-             "嗜酸细胞(#)|嗜酸性粒细胞绝对值|嗜酸性粒细胞(#)", also=("26449-9", "712-0"), ranges=_range(0.02, 0.52,
-             WST405)),
+             "嗜酸细胞(#)|嗜酸性粒细胞绝对值|嗜酸性粒细胞(#)", also=("26449-9", "712-0"),
+             ranges=_range(0.02, 0.52, WST405)),
     _analyte("eosinophils_percent", "713-8", "Eosinophils/100 leukocytes in Blood by Automated count",
              "嗜酸性粒细胞百分比", "%", Kind.PERCENT, "EOS%|eosinophils(%)|eosinophils %|eosinophil percent|"
-             "eosinophil percentage|嗜酸细胞(%)|嗜酸性粒细胞(%)", also=("26450-7", "714-6"), ranges=_range(0.4,
-             8.0, WST405)),
+             "eosinophil percentage|嗜酸细胞(%)|嗜酸性粒细胞(%)", also=("26450-7", "714-6"),
+             ranges=_range(0.4, 8.0, WST405)),
     _analyte("hemoglobin", "718-7", "Hemoglobin [Mass/volume] in Blood", "血红蛋白", "g/L", Kind.MASS,
              "Hb|HGB|hemoglobin|haemoglobin|血红蛋白浓度", ranges=_by_sex((115, 150), (130, 175), WST405)),
     _analyte("platelets", "777-3", "Platelets [#/volume] in Blood by Automated count", "血小板计数", "10*9/L",
-             Kind.COUNT, "PLT|platelets|platelet count|thrombocytes|血小板|血小板数", also=("26515-7", "778-1",
-             "49497-1"),
-             ranges=_range(125, 350, WST405)),
+             Kind.COUNT, "PLT|platelets|platelet count|thrombocytes|血小板|血小板数",
+             also=("26515-7", "778-1", "49497-1"), ranges=_range(125, 350, WST405)),
 )
 _CARDIAC_AND_CLOTTING = (
-    _analyte("d_dimer", "48065-7", "Fibrin D-dimer FEU [Mass/volume] in Platelet poor plasma", "D-二聚体",
-             "mg/L{FEU}", Kind.MASS, "D-dimer|D dimer|D-D dimer|D二聚体|D-D二聚体|D-D二聚体定量|D-二聚体定量",
+    _analyte("d_dimer", "48065-7", "Fibrin D-dimer FEU [Mass/volume] in Platelet poor plasma", "D-二聚体", "mg/L{FEU}",
+             Kind.MASS, "D-dimer|D dimer|D-D dimer|D二聚体|D-D二聚体|D-D二聚体定量|D-二聚体定量",
              ranges=_range(None, 0.5)),
     _analyte("bnp", "30934-4", "Natriuretic peptide B [Mass/volume] in Serum or Plasma", "B型利钠肽", "pg/mL",
-             Kind.MASS,
-             "BNP|B-type natriuretic peptide|brain natriuretic peptide|脑钠肽|B型钠尿肽", also=("42637-9",),
+             Kind.MASS, "BNP|B-type natriuretic peptide|brain natriuretic peptide|脑钠肽|B型钠尿肽", also=("42637-9",),
              molar_mass=3464.0, ranges=_range(None, 100)),
     _analyte("nt_probnp", "33762-6", "Natriuretic peptide.B prohormone N-Terminal [Mass/volume] in Serum or Plasma",
              "N末端B型利钠肽原", "pg/mL", Kind.MASS, short="NT-proBNP SerPl-mCnc", names="NT-proBNP|NT proBNP|"
@@ -209,8 +206,7 @@ _CARDIAC_AND_CLOTTING = (
 _CHEMISTRY = (
     _analyte("ldh", "2532-0", "Lactate dehydrogenase [Enzymatic activity/volume] in Serum or Plasma", "乳酸脱氢酶",
              "U/L", Kind.ACTIVITY, short="LDH SerPl-cCnc", names="LDH|LD|lactate dehydrogenase|"
-             "lactate dehydrogenase (LD)",
-             also=("14804-9",), ranges=_range(80, 225)),
+             "lactate dehydrogenase (LD)", also=("14804-9",), ranges=_range(80, 225)),
     _analyte("creatinine", "2160-0", "Creatinine [Mass/volume] in Serum or Plasma", "肌酐", "mg/dL", Kind.MASS,
              "creatinine|serum creatinine|Cr|Crea|Scr|血肌酐|血清肌酐", also=("14682-9",), molar_mass=113.12,
              ranges=_by_sex((0.5, 1.1), (0.7, 1.3))),
@@ -228,8 +224,7 @@ _CHEMISTRY = (
              ranges=_range(3.5, 5.0)),
     _analyte("calcium", "17861-6", "Calcium [Mass/volume] in Serum or Plasma", "钙", "mg/dL", Kind.MASS,
              "Ca|calcium|calcium, total|total calcium|serum calcium|总钙|血钙|血清钙", also=("2000-8",),
-             molar_mass=40.078,
-             charge=2, ranges=_range(8.6, 10.2)),
+             molar_mass=40.078, charge=2, ranges=_range(8.6, 10.2)),
     _analyte("glucose", "2345-7", "Glucose [Mass/volume] in Serum or Plasma", "葡萄糖", "mg/dL", Kind.MASS,
              "Glu|glucose|blood glucose|血糖", also=("14749-6", "2339-0"), molar_mass=180.156,
              ranges=_range(70, 99, f"{ABIM} (fasting)")),
@@ -238,13 +233,11 @@ _CHEMISTRY = (
     _analyte("alt", "1742-6", "Alanine aminotransferase [Enzymatic activity/volume] in Serum or Plasma",
              "丙氨酸氨基转移酶", "U/L", Kind.ACTIVITY, short="ALT SerPl-cCnc",
              names="ALT|GPT|SGPT|alanine aminotransferase|alanine aminotransferase (ALT)|"
-             "glutamic-pyruvic transaminase|谷丙转氨酶",
-             also=("1743-4",), ranges=_range(10, 40)),
+             "glutamic-pyruvic transaminase|谷丙转氨酶", also=("1743-4",), ranges=_range(10, 40)),
     _analyte("ast", "1920-8", "Aspartate aminotransferase [Enzymatic activity/volume] in Serum or Plasma",
              "天门冬氨酸氨基转移酶", "U/L", Kind.ACTIVITY, short="AST SerPl-cCnc",
              names="AST|GOT|SGOT|aspartate aminotransferase|aspartate aminotransferase (AST)|谷草转氨酶|"
-             "天冬氨酸氨基转移酶",
-             also=("30239-8",), ranges=_range(10, 40)),
+             "天冬氨酸氨基转移酶", also=("30239-8",), ranges=_range(10, 40)),
     _analyte("bilirubin", "1975-2", "Bilirubin.total [Mass/volume] in Serum or Plasma", "总胆红素", "mg/dL", Kind.MASS,
              "TBIL|TBil|T-Bil|total bilirubin|bilirubin, total|bilirubin", also=("14631-6",), molar_mass=584.66,
              ranges=_range(0.3, 1.0)),
@@ -264,20 +257,16 @@ _TUMOR_MARKERS = (
              "CEA|carcinoembryonic antigen", ranges=_range(None, 5.0, "Roche Elecsys CEA 2020, non-smokers")),
     _analyte("cyfra_21_1", "25390-6", "Cytokeratin 19 [Mass/volume] in Serum or Plasma", "细胞角蛋白19片段", "ng/mL",
              Kind.MASS, "CYFRA 21-1|CYFRA21-1|cytokeratin 19 fragment|细胞角蛋白19片段(CYFRA21-1)|"
-             "非小细胞肺癌相关抗原21-1",
-             ranges=_range(None, 4.39, JIANG)),
+             "非小细胞肺癌相关抗原21-1", ranges=_range(None, 4.39, JIANG)),
     _analyte("nse", "15060-7", "Enolase.neuron specific [Mass/volume] in Serum or Plasma", "神经元特异性烯醇化酶",
-             "ng/mL",
-             Kind.MASS, "NSE|neuron specific enolase|neuron-specific enolase|神经元特异烯醇化酶",
+             "ng/mL", Kind.MASS, "NSE|neuron specific enolase|neuron-specific enolase|神经元特异烯醇化酶",
              ranges=_range(None, 15, f"{MAYO}, NSE")),
     _analyte("scc_antigen", "9679-2", "Squamous cell carcinoma Ag [Mass/volume] in Serum or Plasma", "鳞状细胞癌抗原",
              "ng/mL", Kind.MASS, "SCC|SCCA|SCC antigen|SCC-Ag|squamous cell carcinoma antigen|鳞癌抗原|"
-             "鳞状上皮细胞癌抗原",
-             ranges=_range(None, 2.64, JIANG)),
+             "鳞状上皮细胞癌抗原", ranges=_range(None, 2.64, JIANG)),
     _analyte("pro_grp", "96461-9",
              "Gastrin releasing polypeptide prohormone [Mass/volume] in Serum or Plasma by Immunoassay",
-             "胃泌素释放肽前体",
-             "pg/mL", Kind.MASS, short="Pro-gastrin releasing peptide [Mass/volume] in SerPl",
+             "胃泌素释放肽前体", "pg/mL", Kind.MASS, short="Pro-gastrin releasing peptide [Mass/volume] in SerPl",
              names="ProGRP|Pro-GRP|pro-gastrin-releasing peptide|gastrin-releasing peptide precursor",
              ranges=_range(None, 73.9, "PMID 29978740")),
 )

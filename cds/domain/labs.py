@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.analytes import ANALYTES, Analyte, ReferenceRange
+from cds.domain.analytes import ADULT_YEARS, ANALYTES, Analyte, ReferenceRange
 from cds.domain.records import LabResult, LabStatus
 from cds.domain.units import Kind, factor
 
 __all__ = [
-    "ADULT_YEARS",
     "ANALYTES",
     "Analyte",
     "ReferenceRange",
@@ -27,9 +26,6 @@ __all__ = [
     "map_names",
     "parse_value",
 ]
-
-ADULT_YEARS: Final = 18.0
-"""The default ranges are of adults; their sources begin at 18 to 20 years."""
 
 _BY_CODE: Final[Mapping[str, Analyte]] = MappingProxyType(
     {code: analyte for analyte in ANALYTES.values() for code in (analyte.code.value, *analyte.also)}
@@ -215,13 +211,12 @@ def parse_value(text: str) -> tuple[str, float]:
 
 
 def default_range(analyte: Analyte, sex: str, age_years: float | None) -> ReferenceRange | None:
-    """The adult reference range for this patient; None for a child, or where the table has none for the sex.
+    """The reference range for this patient; None where the table has none for the age or the sex.
 
     An unknown age counts as adult, an unknown sex only fits a range that holds for both.
     """
-    if age_years is not None and age_years < ADULT_YEARS:
-        return None
-    return next((span for span in analyte.ranges if span.sex in ("", sex)), None)
+    age = ADULT_YEARS if age_years is None else age_years
+    return next((span for span in analyte.ranges if age >= span.from_years and span.sex in ("", sex)), None)
 
 
 _RANK: Final = {LabStatus.PRELIMINARY: 0, LabStatus.FINAL: 1, LabStatus.CORRECTED: 1}

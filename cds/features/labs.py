@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from cds.domain.evidence import Algorithm, Evidence, Measurement, Missing, Modality, Observation
-from cds.domain.labs import ADULT_YEARS, by_code, default_range, latest_final
+from cds.domain.labs import by_code, default_range, latest_final
 from cds.domain.records import LabResult, LabStatus, Records
 from cds.domain.report import Case
 from cds.domain.study import Patient
 
 ALGORITHM: Final = Algorithm(name="cds-labs", version="1.0.0")
 DEFAULT_RANGES: Final = (
-    "Where the laboratory gave no reference range, a default range for healthy adults was used; "
+    "Where the laboratory gave no reference range, a published default range was used; "
     "the note of each value says which."
 )
 PRELIMINARY: Final = "Some laboratory values are preliminary: no final result of the same analyte was there."
@@ -62,7 +62,7 @@ class Labs:
         )
 
     def _compare(self, result: LabResult, patient: Patient) -> _Compared:
-        """The laboratory's own range goes first, then the default range of adults."""
+        """The laboratory's own range goes first, then the default range for the age and sex."""
         if result.reference_low is not None or result.reference_high is not None:
             span = _span(result.reference_low, result.reference_high, result.unit)
             word = _word(result, result.reference_low, result.reference_high)
@@ -70,11 +70,9 @@ class Labs:
         analyte = by_code(result.analyte.value)
         if not self._settings.default_ranges or analyte is None:
             return _Compared("not compared", "no reference range given")
-        if patient.age_years is not None and patient.age_years < ADULT_YEARS:
-            return _Compared("not compared", "none given, and the default ranges are of adults")
         default = default_range(analyte, patient.sex, patient.age_years)
         if default is None:
-            return _Compared("not compared", "none given, and no default for this analyte and sex")
+            return _Compared("not compared", "none given, and no default for this analyte, age and sex")
         span = _span(default.low, default.high, result.unit)
         return _Compared(
             _word(result, default.low, default.high), f"{span}, default: {default.source}", is_default=True

@@ -76,7 +76,7 @@ def test_the_laboratorys_own_range_goes_before_the_default() -> None:
     assert note(result(value=9, high=10)).startswith(
         "normal (reference range: up to 10 mg/L, as the laboratory gave it"
     )
-    assert note(result(value=9)).startswith("high (reference range: up to 8 mg/L, default: ABIM")
+    assert note(result(value=9)).startswith("high (reference range: up to 5 mg/L, default: Mayo")
 
 
 def test_a_default_range_is_named_among_the_limits() -> None:
@@ -85,8 +85,12 @@ def test_a_default_range_is_named_among_the_limits() -> None:
 
 
 def test_a_child_is_not_compared_with_adults() -> None:
-    assert note(result(), age=4).startswith("not compared")
-    assert note(result(high=5), age=4).startswith("high")
+    assert note(result("wbc", 17), age=4).startswith("not compared")
+    assert note(result("wbc", 17, high=15), age=4).startswith("high")
+
+
+def test_a_range_that_holds_at_all_ages_is_used_for_a_child() -> None:
+    assert note(result("crp", 86), age=4).startswith("high (reference range: up to 5 mg/L, default: Mayo")
 
 
 def test_a_range_by_sex_is_that_of_the_patients_sex() -> None:
