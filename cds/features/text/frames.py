@@ -1,0 +1,123 @@
+"""Targets of assertion: terms of the lexicon, and structures with what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cds.features.text.lexicon import IGNORED, Hit
+
+FORWARD, BACKWARD = 60, 45
+"""How many characters may lie between a structure and its description (a clause of about ten words)."""
+ADJACENT = 14
+"""A description this close before its structure ("mildly enlarged heart") is taken before any after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A finding at folded characters ``start`` to ``end``, and the words ``at`` to ``until`` that cues govern.
+
+    `normal` and `doubtful` are what a frame already knows of the assertion.
+    """
+
+    key: str
+    start: int
+    end: int
+    at: int
+    until: int
+    normal: bool = False
+    doubtful: bool = False
+
+
+def targets(
+    text: str,
+    terms: Sequence[Hit],
+    structures: Sequence[Hit],
+    descriptors: Sequence[Hit],
+    frames: Sequence[Sequence[str]],
+) -> list[Target]:
+    """All targets of one sentence, by where they start; a frame that repeats a term is dropped."""
+    found = [
+        Target(key, term.start, term.end, term.start, term.end)
+        for term in terms
+        if IGNORED not in term.kinds
+        for key in term.kinds
+    ]
+    for structure in structures:
+        for number, keys in enumerate(frames):
+            if str(number) in structure.kinds:
+                described = _described(text, structure, str(number), terms, structures, descriptors)
+                if described:
+                    found += [
+                        target for key in keys if not _repeats(target := _target(key, structure, *described), found)
+                    ]
+    return sorted(found, key=lambda target: (target.start, target.end))
+
+
+def _target(key: str, structure: Hit, descriptor: Hit, polarity: str) -> Target:
+    return Target(
+        key,
+        min(structure.start, descriptor.start),
+        max(structure.end, descriptor.end),
+        descriptor.start,
+        descriptor.end,
+        normal=polarity == "normal",
+        doubtful=polarity == "doubtful",
+    )
+
+
+def _repeats(target: Target, found: Sequence[Target]) -> bool:
+    """Whether the same finding was already found in these words."""
+    return any(
+        target.key == other.key
+        and ((other.start < target.until and target.at < other.end) or other.start == target.start)
+        for other in found
+    )
+
+
+def _described(
+    text: str,
+    structure: Hit,
+    frame: str,
+    terms: Sequence[Hit],
+    structures: Sequence[Hit],
+    descriptors: Sequence[Hit],
+) -> tuple[Hit, str] | None:
+    """The description of a structure in its frame, and its polarity."""
+    before: tuple[Hit, str] | None = None
+    for descriptor in descriptors:
+        polarity = next((kind.split(".")[1] for kind in descriptor.kinds if kind.split(".")[0] == frame), "")
+        if not polarity:
+            continue
+        if descriptor.end <= structure.start:
+            if _near(text, descriptor, structure, terms, structures, BACKWARD):
+                before = descriptor, polarity
+        elif descriptor.end > structure.end:
+            if before and structure.start - before[0].end <= ADJACENT:
+                return before
+            if _near(text, structure, descriptor, terms, structures, FORWARD):
+                return descriptor, polarity
+            return before
+    return before
+
+
+def _near(text: str, first: Hit, second: Hit, terms: Sequence[Hit], structures: Sequence[Hit], limit: int) -> bool:
+    """Whether two words belong together: close, no finding between, other structures only as a list."""
+    between = text[first.end : second.start]
+    if len(between) > limit or (len(between) > ADJACENT and any(mark in between for mark in "()[]:")):
+        return False
+    if any(term.start >= first.end and term.end <= second.start for term in terms):
+        return False
+    inner = [other for other in structures if other.start >= first.end and other.end <= second.start]
+    return _is_list(text, [first, *inner, second]) if inner or "," in between else True
+
+
+def _is_list(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether structures stand in a row: "heart, mediastinum and hila", "胸腔及心包"."""
+    gaps = [text[a.end : b.start] for a, b in pairwise(hits)]
+    joined = sum(
+        any(word in gap for word in (" and ", " or ", ",", "、", "及", "和", "与", "/", " & ")) for gap in gaps
+    )
+    commas = sum("," in gap for gap in gaps)
+    return joined >= len(gaps) - 1 and commas <= max(len(hits) - 2, 0)

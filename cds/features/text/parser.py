@@ -1,0 +1,162 @@
+"""The way from a text to its mentions."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from cds.domain.evidence import Assertion
+from cds.features.text import attributes
+from cds.features.text.assertion import Judge, Judgement
+from cds.features.text.clauses import clauses
+from cds.features.text.folding import Folded, language_of
+from cds.features.text.frames import Target, targets
+from cds.features.text.lexicon import Group, Hit, Lexicon, lexicon
+from cds.features.text.sentences import Part, parts, sentences
+from cds.features.text.values import Change, Language, Mention, ParsedReport, Section, Sentence
+
+MIXED_SHARE = 0.15
+"""The smaller language's share of letters from which a report is called mixed; "CT" and "mm" stay below."""
+
+
+def parse(text: str, *, report_id: str = "report") -> ParsedReport:
+    """The findings that a report mentions, with what it says of them.
+
+    Parameters
+    ----------
+    text
+        English, Chinese (simplified or traditional) or both; data, whatever it holds. No text raises.
+    report_id
+        Names the text in what is made of it.
+
+    Examples
+    --------
+    >>> [(m.key, m.assertion.value) for m in parse("Cardiomegaly. No pleural effusion.").mentions]
+    [('cardiomegaly', 'PRESENT'), ('pleural_effusion', 'ABSENT')]
+    """
+    words = lexicon()
+    folded = words.fold(text)
+    hits = words.hits(folded)
+    found_parts = parts(folded, words.headings)
+    found_sentences: list[Sentence] = []
+    mentions: list[Mention] = []
+    for part in found_parts:
+        for start, end in sentences(folded, part):
+            first, last = folded.span(start, end)
+            sentence = Sentence(start=first, end=last, section=part.kind)
+            found_sentences.append(sentence)
+            own = tuple(_within(group, start, end) for group in hits)
+            if own[Group.TERM] or (own[Group.STRUCTURE] and own[Group.DESCRIPTOR]):
+                mentions += _Reader(words, text, folded, part, sentence, start, end, own).mentions()
+    return ParsedReport(
+        report_id=report_id,
+        language=_language(text),
+        sections=tuple(_section(folded, part) for part in found_parts),
+        sentences=tuple(found_sentences),
+        mentions=tuple(sorted(mentions, key=lambda mention: (mention.start, mention.end))),
+    )
+
+
+def _within(hits: Sequence[Hit], start: int, end: int) -> list[Hit]:
+    """The hits of a sentence; `hits` are in order."""
+    low = bisect_left(hits, start, key=lambda hit: hit.start)
+    high = bisect_left(hits, end, lo=low, key=lambda hit: hit.start)
+    return [hit for hit in hits[low:high] if hit.end <= end]
+
+
+def _section(folded: Folded, part: Part) -> Section:
+    start, end = folded.span(part.start, part.end)
+    return Section(kind=part.kind, start=start, end=end, asserts=part.asserts)
+
+
+def _language(text: str) -> Language:
+    latin, chinese = language_of(text)
+    if not chinese:
+        return "en"
+    # A Chinese character says about as much as three letters.
+    share = 3 * chinese / (3 * chinese + latin)
+    if share > 1 - MIXED_SHARE:
+        return "zh"
+    return "en" if share < MIXED_SHARE else "mixed"
+
+
+class _Reader:
+    """Reads one sentence."""
+
+    def __init__(
+        self,
+        words: Lexicon,
+        text: str,
+        folded: Folded,
+        part: Part,
+        sentence: Sentence,
+        start: int,
+        end: int,
+        own: Sequence[list[Hit]],
+    ) -> None:
+        self._words, self._text, self._folded, self._part, self._sentence = words, text, folded, part, sentence
+        self._own = own
+        terms = own[Group.TERM]
+        cues = [cue for cue in own[Group.CUE] if not _hidden(cue, terms)]
+        self._targets = targets(folded.text, terms, own[Group.STRUCTURE], own[Group.DESCRIPTOR], words.frames)
+        self._clauses = clauses(folded.text, start, end, cues)
+        self._sizes = attributes.size_owners(
+            attributes.sizes(folded.text, start, end), self._targets, self._clauses, dict(words.concepts)
+        )
+
+    def mentions(self) -> list[Mention]:
+        """The sentence's mentions."""
+        judge = Judge(self._folded.text, self._clauses, self._targets)
+        return [self._mention(number, target, judge.judge(target)) for number, target in enumerate(self._targets)]
+
+    def _mention(self, number: int, target: Target, judgement: Judgement) -> Mention:
+        start, end = self._folded.span(target.start, target.end)
+        index = max(i for i, clause in enumerate(self._clauses) if i == 0 or clause.start <= target.start)
+        asked = judgement.hypothetical or (self._asks and not judgement.historical)
+        told = judgement.historical or (self._part.kind in ("history", "comparison") and not judgement.hypothetical)
+        assertion = judgement.assertion
+        if asked and not told and assertion is Assertion.PRESENT:
+            assertion = Assertion.UNCERTAIN
+        return Mention(
+            key=target.key,
+            text=self._text[start:end],
+            start=start,
+            end=end,
+            assertion=assertion,
+            sentence=self._sentence,
+            historical=told,
+            hypothetical=asked and not told,
+            subject=judgement.subject,
+            laterality=attributes.as_laterality(self._place(target, Group.SIDE, index)),
+            region=self._region(target, index),
+            size=self._sizes.get(number),
+            change=self._change(target, judgement, index),
+        )
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the section asks ("INDICATION: ...") instead of stating."""
+        return not self._part.asserts
+
+    def _place(self, target: Target, group: int, index: int) -> str:
+        return attributes.place(target, self._own[group], self._targets, self._clauses, index)
+
+    def _region(self, target: Target, index: int) -> str:
+        usual = self._words.concepts[target.key].site
+        return (self._place(target, Group.REGION, index) or usual) if usual in ("lung", "lymph_node") else usual
+
+    def _change(self, target: Target, judgement: Judgement, index: int) -> Change | None:
+        if judgement.resolved:
+            return Change.RESOLVED
+        if judgement.assertion is Assertion.ABSENT:
+            return None
+        return attributes.change(
+            self._folded.text, target, self._own[Group.CHANGE], self._targets, self._clauses, index
+        )
+
+
+def _hidden(cue: Hit, terms: Sequence[Hit]) -> bool:
+    """Whether a cue is only a part of a finding's name (the "不" of "肺不张")."""
+    return any(
+        term.start < cue.end and cue.start < term.end and cue.end - cue.start < term.end - term.start for term in terms
+    )
