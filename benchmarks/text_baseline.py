@@ -1,0 +1,40 @@
+"""The plain method to beat: English phrases as regular expressions, and NegEx's rule of five words.
+
+Chapman 2001 (doi:10.1006/jbin.2001.1029): a phrase is denied when a denying word stands at most five
+words before it, or after it, in its sentence. No sections, no doubt, no lists, no structures.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "cds" / "features" / "text" / "data" / "lexicon.toml"
+BEFORE = re.compile(r"\b(?:no|without|denies|not|negative for|free of|no evidence of|absence of)\b(?:\W+\w+){0,5}\W*$")
+AFTER = re.compile(r"^\W*(?:\w+\W+){0,5}?(?:unlikely|free|was ruled out|not seen|not identified|absent)\b")
+SENTENCE = re.compile(r"[.;\n]+\s")
+
+
+@cache
+def phrases() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """One expression per finding, of the same English words as ours."""
+    with DATA.open("rb") as file:
+        lists = tomllib.load(file)
+    return tuple(
+        (key, re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(table["en"], key=len, reverse=True))) + r")(?:s|es)?\b"))
+        for key, table in lists.items()
+        if key != "ignore"
+    )
+
+
+def baseline(text: str) -> frozenset[str]:
+    """The findings that a report asserts."""
+    found: set[str] = set()
+    for sentence in SENTENCE.split(text.lower()):
+        for key, pattern in phrases():
+            for match in pattern.finditer(sentence):
+                if not BEFORE.search(sentence[: match.start()][-80:]) and not AFTER.search(sentence[match.end() :][:80]):
+                    found.add(key)
+    return frozenset(found)
