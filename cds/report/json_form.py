@@ -47,7 +47,7 @@ class JsonReport:
         except ValueError:
             raise ReportError("a number in the report is not finite; JSON cannot carry it") from None
         content = text.encode("utf-8", "replace") + b"\n"
-        return (EncodedReport(name=self.name, media_type="application/json", content=content),)
+        return (EncodedReport(name="report.json", media_type="application/json", content=content),)
 
 
 def as_json(report: Report) -> shape.ReportJson:

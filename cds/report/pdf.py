@@ -37,7 +37,7 @@ class EncapsulatedPdf:
         self._font_file = find(self.settings.font_file)
 
     def write(self, report: Report) -> tuple[EncodedReport, ...]:
-        """One Encapsulated PDF.
+        """The Encapsulated PDF, and the same page as a plain PDF file.
 
         Raises
         ------
@@ -46,15 +46,17 @@ class EncapsulatedPdf:
         """
         ensure_truthful(report)
         header = read_header(report)
-        ds = _instance(report, header, render(report, header, self._font_file))
+        page = render(report, header, self._font_file)
+        ds = _instance(report, header, page)
         return (
             EncodedReport(
-                name=self.name,
+                name="report.pdf.dcm",
                 media_type="application/dicom",
                 content=encode(ds),
                 sop_instance_uid=str(ds.SOPInstanceUID),
                 sop_class_uid=SOP_CLASS,
             ),
+            EncodedReport(name="report.pdf", media_type="application/pdf", content=page),
         )
 
 

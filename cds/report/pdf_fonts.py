@@ -133,16 +133,16 @@ def reduced(file: Path, characters: frozenset[str], name: str) -> bytes:
         notdef_outline=True,
         drop_tables=[*subset.Options().drop_tables, "GSUB", "GPOS", "GDEF", "BASE", "vhea", "vmtx", "VORG", "DSIG"],
     )
-    font = TTFont(file, fontNumber=_face(file), lazy=True, recalcTimestamp=False)
-    cutter = subset.Subsetter(options)
-    cutter.populate(text="".join(sorted(characters)))
-    cutter.subset(font)
-    if "CFF " in font:
-        _to_truetype(font)
-    for name_id in (1, 4, 6):
-        font["name"].setName(name, name_id, 3, 1, 0x409)
-    buffer = BytesIO()
-    font.save(buffer)
+    with TTFont(file, fontNumber=_face(file), lazy=True, recalcTimestamp=False) as font:
+        cutter = subset.Subsetter(options)
+        cutter.populate(text="".join(sorted(characters)))
+        cutter.subset(font)
+        if "CFF " in font:
+            _to_truetype(font)
+        for name_id in (1, 4, 6):
+            font["name"].setName(name, name_id, 3, 1, 0x409)
+        buffer = BytesIO()
+        font.save(buffer)
     return buffer.getvalue()
 
 

@@ -70,7 +70,7 @@ class StructuredReport:
         ensure_viewable(ds)
         return (
             EncodedReport(
-                name=self.name,
+                name="report.sr.dcm",
                 media_type=MEDIA_TYPE,
                 content=encode(ds),
                 sop_instance_uid=str(ds.SOPInstanceUID),

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cds.domain.report import Report
+from cds.errors import ReportError
 from cds.report.json_form import as_json
 from cds.report.json_shape import CodeJson, FindingJson, MeasurementJson, ReportJson, SiteJson
 from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
@@ -20,18 +21,24 @@ from cds.report.wording import number, one_line, percent, unit
 COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
 BAR_CELLS = 20
 MOST_LINES = 12
+LANGUAGES = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}
 
 
-def show(report: Report | ReportJson, console: Console, *, languages: tuple[str, ...] = ("en",)) -> None:
+def show(report: Report | object, console: Console, *, language: str = "en") -> None:
     """Print a report, given as the value or as the JSON that was read back.
 
     Parameters
     ----------
-    languages
-        ``("en",)``, ``("zh",)`` or both, in the order of display.
+    language
+        ``"en"``, ``"zh"`` or ``"both"``.
+
+    Raises
+    ------
+    ReportError
+        When what was read back lacks a key of the contract.
     """
-    said = as_json(report) if isinstance(report, Report) else report
-    console.print(_Shown(said, languages).all())
+    said = as_json(report) if isinstance(report, Report) else _checked(report)
+    console.print(_Shown(said, LANGUAGES[language]).all())
 
 
 class _Shown:
@@ -215,16 +222,10 @@ def _sizes(measurements: list[MeasurementJson]) -> str:
     return ", ".join(_measure(each) for each in measurements[:3])
 
 
-def from_json(value: object) -> ReportJson:
-    """A report that was read with `json.loads`, for `show`.
-
-    Raises
-    ------
-    ValueError
-        When a key of the contract is missing.
-    """
+def _checked(value: object) -> ReportJson:
+    """A report as `json.loads` gave it back, with every key of the contract."""
     wanted = ReportJson.__required_keys__
     lacking = sorted(wanted - set(value)) if isinstance(value, dict) else sorted(wanted)
     if lacking:
-        raise ValueError(f"this is no report: it lacks {', '.join(lacking)}")
+        raise ReportError(f"this is no report: it lacks {', '.join(lacking)}")
     return cast(ReportJson, value)

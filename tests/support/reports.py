@@ -283,7 +283,10 @@ def abstained() -> Finding:
 def knowledge() -> Knowledge:
     fever = Code("fever", "99CDS", "Fever", "发热")
     step = PathStep(
-        subject=FINDINGS["pneumonia"], relation="has_symptom", object=fever, citation="doi:10.1016/S0140-6736(15)60733-4"
+        subject=FINDINGS["pneumonia"],
+        relation="has_symptom",
+        object=fever,
+        citation="doi:10.1016/S0140-6736(15)60733-4",
     )
     return Knowledge(
         algorithm=GRAPH,
