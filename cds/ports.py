@@ -101,6 +101,20 @@ class RecordsSource(Protocol):
 
 
 @runtime_checkable
+class Checkable(Protocol):
+    """What a plugin may offer beside its door: a look at its settings before the work starts."""
+
+    def check(self) -> None:
+        """Look at what the settings name.
+
+        Raises
+        ------
+        ConfigError
+            When it is not there or not usable; the message says what would be right.
+        """
+
+
+@runtime_checkable
 class Extractor(Protocol):
     """Turns one modality of a case into evidence (`cds.extractors`)."""
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from cds.errors import CdsError, ConfigError, UnusableStudy
 if TYPE_CHECKING:
     from cds.app import Analysis
     from cds.domain.study import Study
+
+SOURCE: Final = "csv"
+"""The records source that reads the files named on the command line."""
 
 Files = Annotated[list[Path] | None, typer.Option(exists=True, help="May be given more than once.")]
 
@@ -49,7 +52,9 @@ def analyze(
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"no such file or folder: {missing[0]}")
-    work = analysis(load(config), records=_records(labs or [], report or []))
+    settings = load(config)
+    records = _records(labs or [], report or [], settings.records.tables.get(SOURCE, {}))
+    work = analysis(settings, records=records)
     with screen.status("reading files"):
         studies, unreadable = read_studies(paths)
     for file in unreadable:
@@ -63,12 +68,24 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _records(labs: Sequence[Path], reports: Sequence[Path]) -> list[ports.RecordsSource]:
-    """A source of the configured kind for each file that was named."""
-    tables: list[Mapping[str, object]] = [{"labs": str(path.resolve())} for path in labs]
-    tables += [{"reports": str(path.resolve())} for path in reports]
+def _records(
+    labs: Sequence[Path], reports: Sequence[Path], configured: Mapping[str, object]
+) -> list[ports.RecordsSource]:
+    """Build a source for each file that was named; what else is configured (time window, zone) holds for it.
+
+    Raises
+    ------
+    ConfigError
+        When a file's columns are wrong.
+    """
+    common = {key: value for key, value in configured.items() if key not in ("labs", "reports")}
+    named = [("labs", file) for file in labs] + [("reports", file) for file in reports]
     door: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
-    return [build(ports.RECORDS, "csv", door, table) for table in tables]
+    sources = [build(ports.RECORDS, SOURCE, door, {**common, kind: str(file.resolve())}) for kind, file in named]
+    for source in sources:
+        if isinstance(source, ports.Checkable):
+            source.check()
+    return sources
 
 
 def _one(work: Analysis, study: Study, out: Path, as_json: bool, screen: Console) -> bool:
