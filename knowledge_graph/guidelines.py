@@ -171,8 +171,8 @@ def _rows(
 ) -> Iterable[Recommendation]:
     size = rounded_mm(nodule.diameter_mm)
     known = (
-        f"mean diameter {size} mm; history of cancer and immune status are not on record",
-        f"平均直径{size}毫米；无恶性肿瘤史及免疫状态记录",
+        f"mean diameter {size} mm; no history of cancer or immunosuppression is on record, please check",
+        f"平均直径{size}毫米；资料中未见恶性肿瘤史或免疫抑制记录，请核实",
     )
     for advice in advise(nodule.kind or NoduleType.SOLID, nodule.diameter_mm, multiple=multiple, risks=risks):
         when = _when(advice, assumed=nodule.kind is None)

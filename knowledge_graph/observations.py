@@ -12,6 +12,7 @@ from cds.domain.evidence import Assertion, Evidence, Modality, Observation
 from cds.domain.finding import Finding, Statement, StatementKind
 from cds.domain.records import LabResult
 from cds.domain.report import Case
+from cds.errors import KnowledgeError
 from knowledge_graph.graph import Network
 from knowledge_graph.model import Kind
 from knowledge_graph.wording import contradiction_text
@@ -37,18 +38,23 @@ class Seen:
     because: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, key: str, assertion: Assertion, sure: float, because: Iterable[str]) -> None:
-        """Note one more observation of a concept; the surest counts."""
-        side = self.absent if assertion is Assertion.ABSENT else self.present
+        """Note one more observation of a concept; the surest counts.
+
+        Where one source says that something is there and another that it is not, it counts as there: a
+        missed finding costs more than one looked at in vain, and the contradiction is stated apart.
+        """
+        denied = assertion is Assertion.ABSENT
+        side = self.absent if denied else self.present
+        if denied and key in self.present:
+            return
+        if not denied and self.absent.pop(key, None) is not None:
+            self.because.pop(key)
         side[key] = max(side.get(key, 0.0), sure)
         self.because[key] = tuple(dict.fromkeys((*self.because.get(key, ()), *because)))
 
 
 def seen(network: Network, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Seen:
-    """All that the graph can use: findings and imaging and text observations by code, laboratory values by LOINC.
-
-    Where one source says that something is there and another that it is not, it counts as there: a missed
-    finding costs more than one looked at in vain, and the contradiction is stated apart.
-    """
+    """All that the graph can use: findings and imaging and text observations by code, laboratory values by LOINC."""
     result = Seen()
     for finding in findings:
         if _usable(finding.assertion) and (key := network.key_of_code.get(finding.code)):
@@ -59,8 +65,6 @@ def seen(network: Network, case: Case, evidence: Sequence[Evidence], findings: S
                 _add_lab(network, case, item, result)
             elif _usable(item.assertion) and (key := network.key_of_code.get(item.concept)):
                 result.add(key, item.assertion, _sure(item.assertion, item.probability), (item.id,))
-    for key in result.present:
-        result.absent.pop(key, None)
     return result
 
 
@@ -96,7 +100,7 @@ def _contradiction(text: Observation, image: Observation) -> Statement:
         path=(),
         text=contradiction_text(text.concept, text.assertion is Assertion.ABSENT, image.probability),
         because=(image.id, text.id),
-        score=abs((image.probability if image.probability is not None else 0.0) - 0.5),
+        score=round(abs((image.probability if image.probability is not None else 0.0) - 0.5), 3),
     )
 
 
@@ -106,6 +110,8 @@ def _usable(assertion: Assertion) -> bool:
 
 def _sure(assertion: Assertion, probability: float | None) -> float:
     """A calibrated probability where there is one; 1 for a plain statement, half for an uncertain one."""
+    if probability is not None and not 0.0 <= probability <= 1.0:
+        raise KnowledgeError("an observation's probability is not a number in 0..1; no differential can rest on it")
     if assertion is Assertion.UNCERTAIN:
         return UNCERTAIN if probability is None else probability
     if probability is None:
@@ -114,13 +120,13 @@ def _sure(assertion: Assertion, probability: float | None) -> float:
 
 
 def _add_lab(network: Network, case: Case, item: Observation, result: Seen) -> None:
+    """The pattern that the value fits; where the graph has none for it, the patterns that it does not fit."""
     loinc = item.id.rpartition("/")[2]
     direction = _direction(case.records.labs, item, loinc)
-    for node in network.of_kind(Kind.LAB):
-        if loinc in node.loinc.split() and node.direction == direction:
-            result.add(node.key, Assertion.PRESENT, 1.0, (item.id,))
-        elif loinc in node.loinc.split() and direction:
-            result.add(node.key, Assertion.ABSENT, 1.0, (item.id,))
+    patterns = [node for node in network.of_kind(Kind.LAB) if loinc in node.loinc.split()] if direction else []
+    fitting = [node for node in patterns if node.direction == direction]
+    for node in fitting or patterns:
+        result.add(node.key, Assertion.PRESENT if fitting else Assertion.ABSENT, 1.0, (item.id,))
 
 
 def _direction(results: Sequence[LabResult], item: Observation, loinc: str) -> str:

@@ -104,7 +104,11 @@ class Differential:
                 reasons.append(Reason(observed=key, path=path, score=sure * self._weight(path, key)))
             elif self.network.nodes[key].kind in {Kind.FINDING, Kind.LAB}:
                 total += sure * math.log(LEAK / max(self._frequency(key), LEAK))
+        general = self.network.ascent(disease)
         for key, sure in absent.items():
+            if key in general:
+                total -= LARGEST * sure
+                continue
             path = self._path(disease, key)
             if path and path[-1].relation is not Relation.ARGUES_AGAINST:
                 weight = -sure * self._weight_of_absence(path, key)

@@ -1,4 +1,4 @@
-"""The door ``cds.knowledge``: a case goes in; differential, next examinations, contradictions and guideline come out."""
+"""The door ``cds.knowledge``: differential, next examinations, contradictions and guideline rows for a case."""
 
 from __future__ import annotations
 

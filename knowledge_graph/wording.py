@@ -32,8 +32,8 @@ def follow_up_text(subject: Code, examination: Code, *, later: bool) -> tuple[st
             f"{subject.text('zh')}随访检查：{examination.text('zh')}，间隔见指南。",
         )
     return (
-        f"If {_inside(subject.meaning)} is suspected, {_inside(examination.meaning)} can confirm or exclude it.",
-        f"如怀疑{subject.text('zh')}，可行{examination.text('zh')}以确认或排除。",
+        f"If {_inside(subject.meaning)} is suspected, consider {_inside(examination.meaning)}.",
+        f"如怀疑{subject.text('zh')}，可考虑{examination.text('zh')}。",
     )
 
 

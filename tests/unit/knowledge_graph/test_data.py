@@ -1,0 +1,75 @@
+"""The graph that comes with the software: what a reviewer may rely on."""
+
+import re
+
+import pytest
+
+from cds.domain.labs import by_code
+from cds.domain.vocabulary import FINDINGS
+from knowledge_graph.load import load
+from knowledge_graph.model import WEIGHED, Kind, Relation
+
+GRAPH = load()
+NODES = {node.key: node for node in GRAPH.nodes}
+
+
+def luhn(digits: str) -> int:
+    """LOINC's check digit: modulus 10, doubling every other digit from the right (LOINC Users' Guide, appendix)."""
+    doubled = [int(digit) * (2 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits))]
+    return -sum(value // 10 + value % 10 for value in doubled) % 10
+
+
+def test_it_has_the_breadth_that_the_documentation_promises() -> None:
+    assert sum(node.kind is Kind.DISEASE for node in GRAPH.nodes) >= 35
+    assert len(GRAPH.edges) >= 200
+
+
+def test_every_concept_of_the_shared_vocabulary_is_a_node() -> None:
+    assert set(FINDINGS) <= set(NODES)
+
+
+def test_every_edge_has_a_citation_with_year_or_doi() -> None:
+    assert [
+        edge.identity for edge in GRAPH.edges if not re.search(r"doi:10\.|\b(19|20)\d\d\b|review", edge.citation)
+    ] == []
+
+
+def test_every_disease_is_reached_by_evidence_and_leads_to_an_examination_itself_or_by_what_it_is() -> None:
+    told = {edge.subject for edge in GRAPH.edges if edge.relation is Relation.MANIFESTS_AS}
+    told |= {edge.object for edge in GRAPH.edges if edge.relation in WEIGHED}
+    told |= {edge.subject for edge in GRAPH.edges if edge.relation is Relation.IS_A}
+    assert {node.key for node in GRAPH.nodes if node.kind is Kind.DISEASE} - told == set()
+
+
+@pytest.mark.parametrize("key", [node.key for node in GRAPH.nodes if node.kind is Kind.LAB])
+def test_laboratory_codes_have_a_valid_check_digit_and_are_known_to_the_laboratory_table(key: str) -> None:
+    for loinc in NODES[key].loinc.split():
+        number, _, check = loinc.partition("-")
+        assert luhn(number) == int(check)
+        assert by_code(loinc) is not None
+
+
+def test_codes_are_unique_and_labels_stand_in_both_languages() -> None:
+    assert len({node.code for node in GRAPH.nodes}) == len(GRAPH.nodes)
+    assert [key for key, node in NODES.items() if not re.search(r"[\u4e00-\u9fffA-Z]", node.code.meaning_zh)] == []
+
+
+def test_snomed_and_dicom_codes_stand_in_ps3_16_with_that_meaning() -> None:
+    from pydicom.sr._concepts_dict import concepts
+
+    for node in GRAPH.nodes:
+        if node.code.scheme in {"SCT", "DCM"} and node.key not in FINDINGS:
+            entries = [entry for entry in concepts[node.code.scheme].values() if node.code.value in entry]
+            assert node.code.meaning.lower() in {str(entry[node.code.value][0]).lower() for entry in entries}, node.key
+
+
+def test_published_figures_read_as_the_sources_print_them() -> None:
+    """A few figures compared with the abstracts, read apart from the files."""
+    edges = {edge.identity: edge.strength for edge in GRAPH.edges}
+    assert edges["heart_failure", "manifests_as", "vascular_congestion"].lr_positive == 12.0  # JAMA 294:1944
+    assert edges["heart_failure", "manifests_as", "cardiomegaly"].lr_negative == 0.33  # JAMA 294:1944
+    assert edges["bacterial_pneumonia", "manifests_as", "pct_high"].sensitivity == 0.88  # CID 39:206
+    assert edges["pulmonary_embolism", "manifests_as", "pleural_effusion"].sensitivity == 0.23  # Chest 118:33
+    assert edges["pulmonary_embolism", "manifests_as", "ddimer_high"].specificity == 0.41  # Blood Adv 4:4296
+    assert edges["aortic_dissection", "manifests_as", "mediastinal_widening"].lr_positive == 2.0  # JAMA 287:2262
+    assert edges["lung_cancer", "manifests_as", "cea_high"].lr_positive == 3.96  # Acta Clin Belg 2020

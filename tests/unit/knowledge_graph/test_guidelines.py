@@ -1,0 +1,228 @@
+"""Fleischner Society 2017, Table 1 (Radiology 2017;284:228-243, doi:10.1148/radiol.2017161659), row by row."""
+
+import pytest
+
+from cds.domain.code import Code
+from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation
+from cds.domain.finding import Recommendation
+from cds.domain.records import Records, TextReport
+from cds.domain.report import Case
+from cds.domain.study import Patient, Study
+from cds.domain.vocabulary import FINDINGS
+from knowledge_graph.fleischner import NoduleType, Risk, advise, rounded_mm, size_of
+from knowledge_graph.guidelines import LONG_AXIS, SHORT_AXIS, measure, recommend
+
+ALGORITHM = Algorithm(name="test", version="1")
+
+
+def nodule(number: int = 1, *axes_mm: float, note: str = "solid", unit: str = "mm") -> Observation:
+    quantities = (LONG_AXIS, SHORT_AXIS)
+    return Observation(
+        id=f"chest_ct/nodule/{number}",
+        concept=FINDINGS["lung_nodule"],
+        note=note,
+        measurements=tuple(
+            Measurement(quantity=quantity, value=value, unit=unit)
+            for quantity, value in zip(quantities, axes_mm, strict=False)
+        ),
+    )
+
+
+def case(age: float | None = 60.0, *texts: str, description: str = "", reason: str = "") -> Case:
+    return Case(
+        study=Study(
+            study_instance_uid="1.2.3",
+            patient=Patient(age_years=age),
+            series=(),
+            description=description,
+            reason_for_exam=reason,
+        ),
+        records=Records(texts=tuple(TextReport(report_id=str(n), text=text) for n, text in enumerate(texts))),
+    )
+
+
+def of(*nodules: Observation, who: Case | None = None, more: tuple[Evidence, ...] = ()) -> tuple[Recommendation, ...]:
+    ct = Evidence(modality=Modality.CT, algorithm=ALGORITHM, observations=nodules)
+    return recommend(who or case(), (ct, *more))
+
+
+def text_evidence(key: str, assertion: Assertion = Assertion.PRESENT) -> Evidence:
+    mention = Observation(id="text/1/0", concept=FINDINGS[key], assertion=assertion)
+    return Evidence(modality=Modality.TEXT, algorithm=ALGORITHM, observations=(mention,))
+
+
+@pytest.mark.parametrize(
+    ("diameter_mm", "size"),
+    [
+        (5.49, "<6 mm"),
+        (5.5, "6-8 mm"),
+        (6.0, "6-8 mm"),
+        (8.0, "6-8 mm"),
+        (8.49, "6-8 mm"),
+        (8.5, ">8 mm"),
+        (20, ">8 mm"),
+    ],
+)
+def test_the_mean_diameter_is_rounded_to_the_nearest_millimetre_before_the_column_is_chosen(
+    diameter_mm: float, size: str
+) -> None:
+    assert size_of(diameter_mm) == size
+
+
+def test_rounding_does_not_follow_the_bankers_rule() -> None:
+    assert [rounded_mm(value) for value in (4.5, 5.5, 6.5, 7.5, 8.5)] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("multiple", "risk", "diameter_mm", "words"),
+    [
+        (False, Risk.LOW, 5, "no routine follow-up"),
+        (False, Risk.LOW, 7, "CT at 6 to 12 months, then consider CT at 18 to 24 months"),
+        (False, Risk.LOW, 9, "consider CT at 3 months, PET/CT, or tissue sampling"),
+        (False, Risk.HIGH, 5, "optional CT at 12 months"),
+        (False, Risk.HIGH, 7, "CT at 6 to 12 months, then CT at 18 to 24 months"),
+        (False, Risk.HIGH, 9, "consider CT at 3 months, PET/CT, or tissue sampling"),
+        (True, Risk.LOW, 5, "no routine follow-up"),
+        (True, Risk.LOW, 7, "CT at 3 to 6 months, then consider CT at 18 to 24 months"),
+        (True, Risk.LOW, 9, "CT at 3 to 6 months, then consider CT at 18 to 24 months"),
+        (True, Risk.HIGH, 5, "optional CT at 12 months"),
+        (True, Risk.HIGH, 7, "CT at 3 to 6 months, then CT at 18 to 24 months"),
+        (True, Risk.HIGH, 9, "CT at 3 to 6 months, then CT at 18 to 24 months"),
+    ],
+)
+def test_every_cell_of_table_1a(multiple: bool, risk: Risk, diameter_mm: float, words: str) -> None:
+    (advice,) = advise(NoduleType.SOLID, diameter_mm, multiple=multiple, risks=(risk,))
+    assert advice.text[0] == words
+    assert advice.table == "Table 1A (solid nodules)"
+
+
+@pytest.mark.parametrize(
+    ("multiple", "kind", "diameter_mm", "words"),
+    [
+        (False, NoduleType.GROUND_GLASS, 5, "no routine follow-up"),
+        (False, NoduleType.GROUND_GLASS, 6, "CT at 6 to 12 months to see whether it persists, then CT every 2 years"),
+        (False, NoduleType.PART_SOLID, 5, "no routine follow-up"),
+        (False, NoduleType.PART_SOLID, 6, "CT at 3 to 6 months to see whether it persists; if unchanged and the solid"),
+        (True, NoduleType.GROUND_GLASS, 5, "CT at 3 to 6 months; if stable, consider CT at 2 and 4 years"),
+        (True, NoduleType.PART_SOLID, 6, "CT at 3 to 6 months; further management by the most suspicious nodule"),
+    ],
+)
+def test_every_row_of_table_1b(multiple: bool, kind: NoduleType, diameter_mm: float, words: str) -> None:
+    (advice,) = advise(kind, diameter_mm, multiple=multiple, risks=(Risk.LOW, Risk.HIGH))
+    assert advice.text[0].startswith(words)
+    assert advice.table == "Table 1B (subsolid nodules)"
+
+
+def test_with_unknown_risk_both_rows_are_given_each_for_its_risk() -> None:
+    low, high = of(nodule(1, 7.0, 7.0))
+    assert (low.row, high.row) == ("single, low risk, 6-8 mm", "single, high risk, 6-8 mm")
+    assert low.text[0].startswith("For a patient at low risk: CT at 6 to 12 months")
+    assert high.text[1].startswith("高危患者：6至12个月复查CT")
+    assert low.applies and high.applies
+    assert low.citation.endswith("doi:10.1148/radiol.2017161659")
+
+
+def test_a_risk_factor_on_record_leaves_the_high_risk_row_only() -> None:
+    (smoker,) = of(nodule(1, 7.0, 7.0), who=case(60.0, "Current smoker, 30 pack years."))
+    (emphysema,) = of(nodule(1, 7.0, 7.0), more=(text_evidence("emphysema"),))
+    assert smoker.row == emphysema.row == "single, high risk, 6-8 mm"
+
+
+@pytest.mark.parametrize("text", ["Never smoker.", "No smoking.", "Denies smoking.", "无吸烟史。", "不吸烟"])
+def test_a_denied_risk_factor_proves_nothing(text: str) -> None:
+    assert len(of(nodule(1, 7.0, 7.0), who=case(60.0, text))) == 2
+
+
+def test_the_diameter_is_the_mean_of_long_and_short_axis() -> None:
+    (low, _) = of(nodule(1, 8.0, 3.0))  # mean 5.5 mm, rounded to 6
+    assert low.row == "single, low risk, 6-8 mm"
+    assert "mean diameter 6 mm" in low.text[0]
+
+
+def test_centimetres_are_read_as_centimetres() -> None:
+    found = measure(nodule(1, 0.9, 0.7, unit="cm"))
+    assert found is not None and found.diameter_mm == pytest.approx(8.0)
+
+
+def test_a_named_diameter_serves_where_there_are_no_axes() -> None:
+    item = Observation(
+        id="chest_ct/nodule/1",
+        concept=FINDINGS["lung_nodule"],
+        measurements=(Measurement(quantity=Code("81827009", "SCT", "Diameter"), value=4.0, unit="mm"),),
+    )
+    found = measure(item)
+    assert found is not None and found.diameter_mm == 4.0
+
+
+def test_several_nodules_are_judged_by_the_largest() -> None:
+    low, high = of(nodule(1, 4.0, 4.0), nodule(2, 9.0, 9.0))
+    assert (low.row, high.row) == ("multiple, low risk, >8 mm", "multiple, high risk, >8 mm")
+    assert low.because == ("chest_ct/nodule/1", "chest_ct/nodule/2")
+
+
+def test_a_nodule_of_undetermined_type_names_the_subsolid_rows_as_not_applying() -> None:
+    found = of(nodule(1, 7.0, 7.0, note=""))
+    assert [item.applies for item in found] == [True, True, False, False]
+    assert found[0].text[0].startswith("For a patient at low risk, if the nodule is solid: ")
+    assert found[2].text[0].startswith("Does not apply unless the nodule is ground-glass")
+
+
+@pytest.mark.parametrize(
+    ("note", "row"),
+    [
+        ("part-solid nodule", "single, part-solid, >=6 mm"),
+        ("ground glass", "single, ground-glass, >=6 mm"),
+        ("磨玻璃", "single, ground-glass, >=6 mm"),
+    ],
+)
+def test_a_subsolid_nodule_has_one_row(note: str, row: str) -> None:
+    (found,) = of(nodule(1, 7.0, 7.0, note=note))
+    assert found.row == row
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        (case(None), "age is not known"),
+        (case(34.9), "younger than 35"),
+        (case(60.0, "Colon cancer 2015."), "cancer is mentioned"),
+        (case(60.0, "既往肺癌手术史"), "cancer is mentioned"),
+        (case(60.0, "Renal transplant, on tacrolimus."), "immunosuppression is mentioned"),
+        (case(60.0, description="Low dose CT lung cancer screening"), "screening, not an incidental finding"),
+    ],
+)
+def test_where_the_guideline_does_not_apply_it_says_why(who: Case, words: str) -> None:
+    (found,) = of(nodule(1, 7.0, 7.0), who=who)
+    assert not found.applies
+    assert words in found.text[0]
+    assert found.text[1].startswith("不适用")
+
+
+def test_a_cancer_that_the_text_extractor_found_rules_the_guideline_out_and_a_denied_one_does_not() -> None:
+    (found,) = of(nodule(1, 7.0, 7.0), more=(text_evidence("lung_cancer"),))
+    assert not found.applies
+    assert len(of(nodule(1, 7.0, 7.0), more=(text_evidence("lung_cancer", Assertion.ABSENT),))) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["No history of cancer.", "Family history of lung cancer", "Denies malignancy", "无恶性肿瘤史", "家族中有肺癌"],
+)
+def test_a_negated_or_family_history_of_cancer_does_not_rule_the_guideline_out(text: str) -> None:
+    assert [item.applies for item in of(nodule(1, 7.0, 7.0), who=case(60.0, text))] == [True, True]
+
+
+def test_exactly_35_years_is_old_enough() -> None:
+    assert all(item.applies for item in of(nodule(1, 7.0, 7.0), who=case(35.0)))
+
+
+def test_a_nodule_without_a_measured_diameter_is_said_and_not_guessed() -> None:
+    (found,) = of(nodule(1))
+    assert not found.applies
+    assert "no nodule has a measured diameter" in found.text[0]
+
+
+def test_no_nodule_gives_no_recommendation() -> None:
+    assert of() == ()
+    absent = Observation(id="chest_ct/nodule/1", concept=FINDINGS["lung_nodule"], assertion=Assertion.ABSENT)
+    assert of(absent) == ()
