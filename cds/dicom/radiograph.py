@@ -18,7 +18,8 @@ import pydicom
 from PIL import Image, UnidentifiedImageError
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import pixel_array
 
 from cds.dicom import voi
 from cds.domain.study import Instance
@@ -135,7 +136,12 @@ def _grey(image: Image.Image) -> Pixels:
     """Grey values of an image file; 16 bit PNG stays 16 bit, colours become luminance."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L", "1"):
         return np.asarray(image).astype(np.float32)
-    return np.asarray(image.convert("RGB")).astype(np.float32) @ _LUMA
+    return _luminance(np.asarray(image.convert("RGB")))
+
+
+def _luminance(colours: npt.NDArray[np.generic]) -> Pixels:
+    """Shape (rows, columns, 3 or more) to (rows, columns)."""
+    return np.asarray(colours[..., :3].astype(np.float32) @ _LUMA, dtype=np.float32)
 
 
 def _check(dataset: Dataset, uid: str) -> None:
@@ -159,7 +165,7 @@ def _presentation(dataset: Dataset) -> Pixels:
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
-        return stretched(stored[..., :3].astype(np.float32) @ _LUMA)
+        return stretched(_luminance(stored))
     if photometric not in _GREY and photometric != "PALETTE COLOR":
         raise ValueError(f"photometric interpretation {photometric} with one sample a pixel")
     bright = voi.apply(apply_modality_lut(stored, dataset).astype(np.float64), dataset)
@@ -167,7 +173,7 @@ def _presentation(dataset: Dataset) -> Pixels:
     return _with_padding(inverted, stored, dataset)
 
 
-def _with_padding(values: npt.NDArray[np.float64], stored: npt.NDArray[np.generic], dataset: Dataset) -> Pixels:
+def _with_padding(values: npt.NDArray[np.float64], stored: npt.NDArray[np.integer], dataset: Dataset) -> Pixels:
     """Stretch without the padding (PS3.3 C.7.5.1.1.2), which becomes black."""
     padding = dataset.get("PixelPaddingValue")
     if padding is None:

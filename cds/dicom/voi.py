@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_voi
+from pydicom.pixels.processing import apply_voi
 
 Values = npt.NDArray[np.float64]
 
