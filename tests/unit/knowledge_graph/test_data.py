@@ -72,4 +72,5 @@ def test_published_figures_read_as_the_sources_print_them() -> None:
     assert edges["pulmonary_embolism", "manifests_as", "pleural_effusion"].sensitivity == 0.23  # Chest 118:33
     assert edges["pulmonary_embolism", "manifests_as", "ddimer_high"].specificity == 0.41  # Blood Adv 4:4296
     assert edges["aortic_dissection", "manifests_as", "mediastinal_widening"].lr_positive == 2.0  # JAMA 287:2262
+    assert edges["covid19", "manifests_as", "crp_high"].sensitivity == 0.736  # Scand J Clin Lab Invest 2020
     assert edges["lung_cancer", "manifests_as", "cea_high"].lr_positive == 3.96  # Acta Clin Belg 2020

@@ -23,7 +23,11 @@ VIGNETTES = [
     ),
     ("pulmonary_embolism", "atelectasis elevated_diaphragm ddimer_high", "Chest 2000;118:33; Blood Adv 2020;4:4296"),
     ("bacterial_pneumonia", "consolidation pct_high crp_high", "Clin Infect Dis 2004;39:206"),
-    ("covid19", "ground_glass_opacity lymph_low crp_high", "N Engl J Med 2020;382:1708"),
+    (
+        "covid19",
+        "ground_glass_opacity lymph_low crp_high",
+        "AJR 2020 10.2214/AJR.20.23034; Scand J Clin Lab Invest 2020",
+    ),
     ("tuberculosis", "cavity tree_in_bud consolidation", "AJR 2008;191:834; Clin Microbiol Rev 2008;21:305"),
     ("lung_cancer", "lung_mass lymphadenopathy smoking cea_high", "Chest 2013;143:e93S; JAMA 2021;325:962"),
     ("sarcoidosis", "lymphadenopathy micronodules", "RadioGraphics 2010;30:1567"),
@@ -48,10 +52,15 @@ def test_the_true_disease_of_a_vignette_is_among_the_first_three(disease: str, s
     assert disease in list(scores(*seen.split()))[:3], source
 
 
-def test_a_normal_bnp_moves_heart_failure_down_by_its_likelihood_ratio() -> None:
-    """LR 0.11 for BNP below 100 pg/mL (JAMA 2005;294:1944)."""
+def test_a_normal_d_dimer_moves_pulmonary_embolism_down_by_its_likelihood_ratio() -> None:
+    """0.03 / 0.41 = 0.07 by sensitivity 0.97 and specificity 0.41 (Blood Adv 2020;4:4296)."""
+    without, with_it = scores("atelectasis"), scores("atelectasis", "ddimer_normal")
+    assert with_it["pulmonary_embolism"] - without["pulmonary_embolism"] == pytest.approx(math.log(0.07))
+
+
+def test_a_grade_against_a_disease_counts_as_documented() -> None:
     without, with_it = scores("cardiomegaly"), scores("cardiomegaly", "bnp_normal")
-    assert with_it["heart_failure"] - without["heart_failure"] == pytest.approx(math.log(0.11))
+    assert with_it["heart_failure"] - without["heart_failure"] == pytest.approx(math.log(0.1))
 
 
 def test_a_published_likelihood_ratio_is_used_as_it_stands() -> None:
