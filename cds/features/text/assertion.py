@@ -87,7 +87,7 @@ class Judge:
                     "family",
                     "other",
                 ):
-                    through = name not in ("uncertain", "hypothetical", "resolved")
+                    through = name not in ("uncertain", "hypothetical", "resolved") or "open_list" in cue.kinds
                     limit = reach(self._clauses, index, through_lists=through)
                     near = NEAR.get(self._text[cue.start : cue.end])
                     if name in ("denied", "historical"):
@@ -158,7 +158,7 @@ class Judge:
         if found:
             return found
         following = self._clauses[index + 1] if index + 1 < len(self._clauses) else None
-        if following and following.joiner in ("(", ",") and not self._last_before(target, clause):
+        if following and following.joiner in ("(", ",", ":") and not self._last_before(target, clause):
             alone = [cue for cue in following.cues if self._looks_back(cue, following) and self._alone(cue, following)]
             if alone:
                 return alone

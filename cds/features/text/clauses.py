@@ -10,13 +10,13 @@ from typing import Final, Literal
 from cds.features.text.folding import CJK
 from cds.features.text.lexicon import Hit
 
-Joiner = Literal["", ",", "(", ")", "stop", "and"]
+Joiner = Literal["", ",", ":", "(", ")", "stop", "and"]
 
-_MARKS: Final = re.compile(r"[,()\[\]]")
+_MARKS: Final = re.compile(r"[,:()\[\]]")
 _AND: Final = re.compile(r"(?<![a-z])(?:and|with)(?![a-z])")
 _FIRST: Final = re.compile(r"[ (\[]*(?:(?:and|with)(?![a-z]) *)?")
 _OR: Final = re.compile(r"[ ]*(?:(?:and or|and|or|nor|versus|vs)(?![a-z])|[或及和与、]|以及|抑或)")
-_ANY_OR: Final = re.compile(rf"(?<![a-z{CJK}])(?:or|nor|versus|vs)(?![a-z])")
+_ANY_OR: Final = re.compile(rf"(?<![a-z{CJK}])(?:or|nor|versus|vs)(?![a-z])|(?<=[a-z])/(?=[a-z])")
 _CHINESE: Final = re.compile(rf"[{CJK}]")
 
 GOVERNING: Final = frozenset(
@@ -63,17 +63,23 @@ def _cuts(text: str, start: int, end: int, cues: Sequence[Hit]) -> dict[int, Joi
     covered = [(cue.start, cue.end) for cue in cues if not text[cue.start].isalnum()]
     for mark in _MARKS.finditer(text, start, end):
         at = mark.start()
-        if any(a <= at < b for a, b in covered) or (mark.group() == "," and _inside_number(text, at)):
+        if any(a <= at < b for a, b in covered) or (mark.group() in ",:" and _inside_number(text, at)):
             continue
-        cuts[at + 1] = {",": ",", "(": "(", "[": "("}.get(mark.group(), ")")  # type: ignore[assignment]
+        cuts[at + 1] = {",": ",", ":": ":", "(": "(", "[": "("}.get(mark.group(), ")")  # type: ignore[assignment]
     for cue in cues:
-        if "stop" in cue.kinds and cue.start > start:
+        if "stop" in cue.kinds and cue.start > start and not _governed(text, cue, cues):
             cuts.pop(_skip_spaces_back(text, cue.start), None)
             cuts[cue.start] = "stop"
     for word in _AND.finditer(text, start, end):
         if word.start() not in cuts and _starts_statement(text, word, cues, cuts, start, end):
             cuts[word.start()] = "and"
     return {cut: joiner for cut, joiner in cuts.items() if start < cut < end}
+
+
+def _governed(text: str, stop: Hit, cues: Sequence[Hit]) -> bool:
+    """Whether a governing cue stands right before a stop word: "不排除合并感染"."""
+    at = _skip_spaces_back(text, stop.start)
+    return any(cue.end == at and GOVERNING.intersection(cue.kinds) for cue in cues)
 
 
 def _skip_spaces_back(text: str, at: int) -> int:
@@ -142,7 +148,7 @@ def reach(found: Sequence[Clause], index: int, *, through_lists: bool) -> int:
 def _continues(found: Sequence[Clause], later: int, *, through_lists: bool) -> bool:
     clause = found[later]
     if clause.joiner != ",":
-        return False
+        return clause.joiner == ":"
     if clause.listed and clause.bare:
         return clause.opener != "strong"
     if clause.chinese or not clause.bare or clause.opener == "strong":

@@ -15,7 +15,7 @@ _SPACES = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u0
 _MESSY = re.compile(rf"[^\S ]|[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]|  |(?<=[{CJK}]) (?=[{CJK}])")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]+")
 _LONG_WORD = re.compile(r"[A-Za-z]{8,}")
-_JOINED = re.compile(r"(?<=[a-z])[-/'](?=[a-z0-9])|(?<=[0-9])[-/](?=[a-z])")
+_JOINED = re.compile(r"(?<=[a-z])[-'](?=[a-z0-9])|(?<=[0-9])-(?=[a-z])|(?<=\b[a-z])/(?=[a-z]\b)")
 _DASH = re.compile(r" -(?= )")
 _OTHER_MARKS = {
     "\u2019": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2212": "-", "\u2013": "-",

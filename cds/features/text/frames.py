@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cds.features.text.lexicon import IGNORED, Hit
+from cds.features.text.lexicon import IGNORED, SHADOW, Hit
 
 FORWARD, BACKWARD = 60, 45
 """How many characters may lie between a structure and its description (a clause of about ten words)."""
@@ -38,21 +38,42 @@ def targets(
     frames: Sequence[Sequence[str]],
 ) -> list[Target]:
     """All targets of one sentence, by where they start; a frame that repeats a term is dropped."""
-    found = [
+    named = [
         Target(key, term.start, term.end, term.start, term.end)
         for term in terms
         if IGNORED not in term.kinds
         for key in term.kinds
     ]
-    for structure in structures:
-        for number, keys in enumerate(frames):
-            if str(number) in structure.kinds:
-                described = _described(text, structure, str(number), terms, structures, descriptors)
-                if described:
-                    found += [
-                        target for key in keys if not _repeats(target := _target(key, structure, *described), found)
-                    ]
+    framed = list(_framed(text, terms, structures, descriptors, frames))
+    found = [target for target in named if not _lent(target, framed)]
+    for target in framed:
+        if not _repeats(target, found):
+            found.append(target)
     return sorted(found, key=lambda target: (target.start, target.end))
+
+
+def _framed(
+    text: str,
+    terms: Sequence[Hit],
+    structures: Sequence[Hit],
+    descriptors: Sequence[Hit],
+    frames: Sequence[Sequence[str]],
+) -> Iterator[Target]:
+    """The target of every structure that is described."""
+    for structure in structures:
+        for kind in structure.kinds:
+            if kind == SHADOW:
+                continue
+            described = _described(text, structure, kind, terms, structures, descriptors)
+            if described:
+                for key in frames[int(kind)]:
+                    yield _target(key, structure, *described)
+
+
+def _lent(term: Target, framed: Sequence[Target]) -> bool:
+    """Whether a term is only what is said of another structure: the "积液" of "心包未见积液"."""
+    keys = {frame.key for frame in framed if (frame.at, frame.until) == (term.start, term.end)}
+    return bool(keys) and term.key not in keys
 
 
 def _target(key: str, structure: Hit, descriptor: Hit, polarity: str) -> Target:

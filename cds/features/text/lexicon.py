@@ -18,6 +18,10 @@ from cds.features.text.folding import Folded, folder
 from cds.features.text.spelling import corrector
 
 FILES: Final = ("lexicon", "cues", "frames", "sites", "sections", "traditional")
+RIGHT: Final = "not_misspelled"
+"""The table of words that are never corrected."""
+ORGANS: Final = "other_organs"
+SHADOW: Final = "shadow"
 IGNORED: Final = "ignore"
 """Stands for a finding in the term group: words that only look like one."""
 
@@ -34,6 +38,7 @@ class Group:
     DESCRIPTOR: Final = 4
     SIDE: Final = 5
     REGION: Final = 6
+    ORGAN: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Concept:
 
     site: str
     sized: bool
+    lung_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class Lexicon:
     def hits(self, folded: Folded) -> tuple[list[Hit], ...]:
         """The words of each group, in order, without overlaps inside a group."""
         text = folded.text.replace("\n", " ").replace("\f", " ")
-        found: tuple[list[Hit], ...] = tuple([] for _ in range(7))
+        found: tuple[list[Hit], ...] = tuple([] for _ in range(8))
         for last, (length, starts_latin, ends_latin, entries) in self._automaton.iter(text):
             start, end = last + 1 - length, last + 1
             if starts_latin and start and _latin(text[start - 1]):
@@ -146,7 +152,7 @@ def lexicon() -> Lexicon:
         concepts=concepts,
         frames=frames,
         headings=_read_headings(tables["sections"]),
-        fold=folder(letters, corrector(phrases.words())),
+        fold=folder(letters, corrector(phrases.words(), _words(_table(tables["lexicon"][RIGHT]), "en"))),
         _automaton=phrases.automaton(),
     )
 
@@ -176,8 +182,10 @@ class _Phrases:
             self.add(phrase, group, kind, exact=True)
 
     def words(self) -> set[str]:
-        """Every Latin word of every phrase."""
-        return {word for phrase in self._entries for word in re.findall(r"[a-z]+", phrase)}
+        """Every Latin word of the findings and of the frames: those whose misspellings are put right."""
+        spelled = {Group.TERM, Group.STRUCTURE, Group.DESCRIPTOR}
+        phrases = (phrase for phrase, kinds in self._entries.items() if any(group in spelled for group, _ in kinds))
+        return {word for phrase in phrases for word in re.findall(r"[a-z]+", phrase)}
 
     def automaton(self) -> _Automaton:
         """The finished automaton."""
@@ -193,9 +201,9 @@ def _plurals(phrase: str) -> tuple[str, ...]:
     """The regular plurals of an English phrase's last word; harmless where it has none."""
     if phrase.endswith(("sis", "xis")):
         return (phrase[:-2] + "es",)
-    if phrase.endswith("s"):
+    if phrase.endswith("s") and not phrase.endswith("ss"):
         return ()
-    if phrase.endswith(("x", "ch", "sh")):
+    if phrase.endswith(("x", "ch", "sh", "ss")):
         return (phrase + "es",)
     if phrase.endswith("y") and phrase[-2] not in "aeiou":
         return (phrase[:-1] + "ies",)
@@ -206,13 +214,18 @@ def _read_findings(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
     concepts: dict[str, Concept] = {}
     for key, value in tables.items():
         table = _table(value)
+        if key == RIGHT:
+            continue
+        if key == ORGANS:
+            phrases.add_all(table, Group.ORGAN, ORGANS)
+            continue
         phrases.add_all(table, Group.TERM, key, plural=True)
         if key == IGNORED:
             continue
         site = str(table["site"])
         if key not in FINDINGS or site not in ANATOMY:
             raise ValueError(f"lexicon.toml: {key!r} is no finding, or {site!r} no region, of the vocabulary")
-        concepts[key] = Concept(site, bool(table.get("sized", False)))
+        concepts[key] = Concept(site, bool(table.get("sized", False)), bool(table.get("lung_only", False)))
     return concepts
 
 
@@ -243,7 +256,7 @@ def _read_frames(tables: Table, phrases: _Phrases) -> tuple[tuple[str, ...], ...
             for polarity in ("abnormal", "doubtful", "normal"):
                 for phrase in _words(words, polarity):
                     phrases.add(phrase, Group.DESCRIPTOR, f"{number}.{polarity}")
-    phrases.add_all(_table(tables["shadow"]), Group.STRUCTURE, "shadow")
+    phrases.add_all(_table(tables["shadow"]), Group.STRUCTURE, SHADOW)
     return tuple(findings)
 
 

@@ -17,6 +17,8 @@ from cds.features.text.values import Change, Language, Mention, ParsedReport, Se
 
 MIXED_SHARE = 0.15
 """The smaller language's share of letters from which a report is called mixed; "CT" and "mm" stay below."""
+ELSEWHERE = frozenset({"trachea", "axilla", "chest_wall"})
+"""Regions that do not keep a finding in the lung when the clause also names another organ."""
 
 
 def parse(text: str, *, report_id: str = "report") -> ParsedReport:
@@ -97,9 +99,10 @@ class _Reader:
         self._words, self._text, self._folded, self._part, self._sentence = words, text, folded, part, sentence
         self._own = own
         terms = own[Group.TERM]
-        cues = [cue for cue in own[Group.CUE] if not _hidden(cue, terms)]
-        self._targets = targets(folded.text, terms, own[Group.STRUCTURE], own[Group.DESCRIPTOR], words.frames)
+        cues = _visible(own[Group.CUE], terms)
         self._clauses = clauses(folded.text, start, end, cues)
+        found = targets(folded.text, terms, own[Group.STRUCTURE], own[Group.DESCRIPTOR], words.frames)
+        self._targets = [target for target in found if not self._of_other_organ(target)] if own[Group.ORGAN] else found
         self._sizes = attributes.size_owners(
             attributes.sizes(folded.text, start, end), self._targets, self._clauses, dict(words.concepts)
         )
@@ -111,7 +114,7 @@ class _Reader:
 
     def _mention(self, number: int, target: Target, judgement: Judgement) -> Mention:
         start, end = self._folded.span(target.start, target.end)
-        index = max(i for i, clause in enumerate(self._clauses) if i == 0 or clause.start <= target.start)
+        index = self._clause_of(target)
         asked = judgement.hypothetical or (self._asks and not judgement.historical)
         told = judgement.historical or (self._part.kind in ("history", "comparison") and not judgement.hypothetical)
         assertion = judgement.assertion
@@ -132,6 +135,20 @@ class _Reader:
             size=self._sizes.get(number),
             change=self._change(target, judgement, index),
         )
+
+    def _of_other_organ(self, target: Target) -> bool:
+        """Whether the clause speaks of another organ and not of the lung ("nodule in the liver")."""
+        if not self._words.concepts[target.key].lung_only:
+            return False
+        clause = self._clauses[self._clause_of(target)]
+        inside = [
+            [hit for hit in self._own[group] if clause.start <= hit.start and hit.end <= clause.end]
+            for group in (Group.ORGAN, Group.REGION)
+        ]
+        return bool(inside[0]) and not any(set(hit.kinds) - ELSEWHERE for hit in inside[1])
+
+    def _clause_of(self, target: Target) -> int:
+        return max(i for i, clause in enumerate(self._clauses) if i == 0 or clause.start <= target.start)
 
     @property
     def _asks(self) -> bool:
@@ -155,8 +172,14 @@ class _Reader:
         )
 
 
-def _hidden(cue: Hit, terms: Sequence[Hit]) -> bool:
-    """Whether a cue is only a part of a finding's name (the "不" of "肺不张")."""
-    return any(
-        term.start < cue.end and cue.start < term.end and cue.end - cue.start < term.end - term.start for term in terms
-    )
+def _visible(cues: Sequence[Hit], terms: Sequence[Hit]) -> list[Hit]:
+    """The cues without those inside a finding's name (the "不" of "肺不张"), cut where they run into one."""
+    visible: list[Hit] = []
+    for cue in cues:
+        start, end = cue.start, cue.end
+        for term in terms:
+            if term.start < end and start < term.end:
+                start, end = (start, term.start) if start < term.start else (term.end, end)
+        if start < end:
+            visible.append(cue if (start, end) == (cue.start, cue.end) else Hit(start, end, cue.kinds))
+    return visible

@@ -9,14 +9,16 @@ SHORTEST = 8
 """Shorter words have too many honest neighbours ("mass", "mask")."""
 
 
-def corrector(words: Iterable[str]) -> Callable[[str], str]:
+def corrector(words: Iterable[str], others: Iterable[str] = ()) -> Callable[[str], str]:
     """A function that turns a misspelled word of the list into the right one, and leaves others alone.
 
     One letter too many, too few, wrong, or two neighbours swapped (Damerau 1964,
     doi:10.1145/363958.363994); the first letter must be right. Candidates are found by deleting each
-    letter in turn, so the cost does not depend on the length of the list.
+    letter in turn, so the cost does not depend on the length of the list. `others` are right words that
+    look like misspelled ones.
     """
     right = frozenset(word for word in words if len(word) >= SHORTEST)
+    left_alone = right.union(others)
     neighbours: dict[str, list[str]] = {}
     for word in sorted(right):
         for form in _deletions(word):
@@ -24,7 +26,7 @@ def corrector(words: Iterable[str]) -> Callable[[str], str]:
 
     @lru_cache(maxsize=1 << 16)
     def correct(word: str) -> str:
-        if word in right or len(word) > 40:
+        if word in left_alone or len(word) > 40:
             return word
         for form in _deletions(word):
             for candidate in neighbours.get(form, ()):
