@@ -89,6 +89,7 @@ class _Run:
     def __init__(self, fitting: Fitting, schedule: Schedule, seed: int) -> None:
         self.network = fitting.network
         self.judged = copy.deepcopy(fitting.network)
+        self.seed = seed
         self.random = torch.Generator().manual_seed(seed)
         self.optimizer = torch.optim.AdamW(
             _decayed(self.network, schedule.weight_decay), lr=schedule.learning_rate, betas=_BETAS
@@ -168,6 +169,7 @@ def fit(
         run.load(checkpoint, key)
     fitting.network.train()
     while run.step < schedule.steps and run.waited < schedule.patience:
+        torch.manual_seed(run.seed * schedule.steps + run.step)  # stochastic depth draws from the global generator
         loss = _step(run, fitting, schedule, train)
         run.step += 1
         if run.step % 20 == 0:

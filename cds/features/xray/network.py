@@ -79,6 +79,6 @@ def grad_cam(network: PneumoniaNet, images: Tensor) -> Tensor:
         Not negative, shape (n, size / 16, size / 16).
     """
     with torch.enable_grad():
-        logits, _, maps = network.staged(images)
+        logits, _, maps = network.staged(images.detach().clone().requires_grad_())
         (gradients,) = torch.autograd.grad(logits.sum(), maps)
     return torch.relu((gradients.mean((-2, -1), keepdim=True) * maps).sum(1)).detach()
