@@ -26,7 +26,7 @@ _BRIGHTEST_HU: Final = 100.0
 _MIN_RESPONSE_HU: Final = 210.0
 """A solid ball answers with 0.92 of its contrast (about 800 HU); blur of 3 mm slices leaves a third of a 4 mm one."""
 _MIN_ROUNDNESS: Final = 0.30
-"""Least over greatest curvature: 1 for a ball, 0 for a tube; a ball with a vessel, or seen in 3 mm slices, has about 0.4."""
+"""Least over greatest curvature: 1 for a ball, 0 for a tube; about 0.4 for a ball on a vessel or in 3 mm slices."""
 
 
 @dataclass(frozen=True, slots=True)

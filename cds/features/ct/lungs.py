@@ -13,8 +13,8 @@ from cds.dicom.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-_GRID_MM: Final = 2.0
-"""The lungs are found on voxels of about this size: fine enough for the dent of a 5 mm nodule, and fast."""
+_GRID_MM: Final = 2.8
+"""The lungs are found on voxels of at most this size: fine enough for the dent of a 5 mm nodule, and fast."""
 _AIR_BELOW_HU: Final = -400
 """Half way between aerated lung (-860) and soft tissue (+40)."""
 _LUNG_MEAN_HU: Final = (-965, -500)
@@ -22,8 +22,8 @@ _LUNG_MEAN_HU: Final = (-965, -500)
 _MIN_SHARE: Final = 0.08
 _MIN_LUNGS_ML: Final = 150.0
 """Both lungs of a newborn hold about 150 ml; what is smaller is no chest."""
-_CLOSING_MM: Final = 12.0
-"""A ball of this radius does not fit into the dent that a nodule of up to 30 mm makes in the lung's outline."""
+_CLOSING_MM: Final = 16.0
+"""A ball of this radius does not fit into a nodule of 30 mm, so that one in the lung's wall is closed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +61,7 @@ def find_lungs(volume: Volume) -> Lungs | None:
     Air that does not reach the border of the slices, in pieces as large and as dense as lungs,
     then closed with a ball so that dents of nodules and vessels belong to it.
     """
-    step = tuple(max(1, round(_GRID_MM / mm)) for mm in volume.spacing_mm)
+    step = tuple(max(1, int(_GRID_MM / mm)) for mm in volume.spacing_mm)
     coarse = _block_means(volume.hu, step)
     spacing = tuple(mm * n for mm, n in zip(volume.spacing_mm, step, strict=True))
     voxel_ml = float(np.prod(spacing)) / 1000
@@ -70,7 +70,7 @@ def find_lungs(volume: Volume) -> Lungs | None:
         return None
     box = ndimage.find_objects(air.astype(np.uint8))[0]
     inside, right = np.zeros_like(air), np.zeros_like(air)
-    inside[box] = air[box] | _closed(air[box], spacing)
+    inside[box] = _closed(air[box], spacing)
     right[box] = _right_side(air[box], inside[box], volume, spacing)
     ml = (float((inside & right).sum()) * voxel_ml, float((inside & ~right).sum()) * voxel_ml)
     ends = (bool(_reaches(air[-1], spacing)), bool(_reaches(air[0], spacing)))
@@ -123,7 +123,7 @@ def _closed(mask: Mask, spacing: tuple[float, ...]) -> Mask:
     grown = ndimage.distance_transform_edt(~padded, sampling=spacing) <= _CLOSING_MM
     shrunk = ndimage.distance_transform_edt(grown, sampling=spacing) > _CLOSING_MM
     box = tuple(slice(before, before + size) for (before, _), size in zip(pad, mask.shape, strict=True))
-    return np.asarray(shrunk[box])
+    return np.asarray(ndimage.binary_fill_holes(shrunk[box] | mask))
 
 
 def _right_side(air: Mask, inside: Mask, volume: Volume, spacing: tuple[float, ...]) -> Mask:

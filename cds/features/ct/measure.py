@@ -15,12 +15,13 @@ from cds.features.ct.patch import Patch, Vector
 _LUNG_HU: Final = -860.0
 _MIN_CORE_HU: Final = -450.0
 """Below half of soft tissue a spot is ground glass or blurred noise; pure ground glass is not looked for."""
-_VESSEL_SHARE: Final = 0.55
-"""What is thinner than this share of the nodule's radius is cut off as a vessel."""
+_VESSEL_SHARES: Final = (0.6, 0.72, 0.84)
+"""What is thinner than this share of the nodule's radius is cut off as a vessel; more only where that is not enough."""
 _EDGE_MM: Final = 1.8
 """How far beyond the half-value outline the scanner's blur carries a nodule's density (three sigma)."""
-_SHELL_MM: Final = (1.0, 2.2)
-"""Where to look for what a nodule is attached to: outside its blurred edge."""
+_SHELL_MM: Final = 1.2
+_SHELL_FROM: Final = 0.1
+"""Attachments are looked for outside the blurred edge and outside short spicules: a tenth of the diameter away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +79,12 @@ def measure(patch: Patch, diameter_mm: float, slices: int) -> Spot | None:
     if core < _MIN_CORE_HU:
         return None
     distance = ndimage.distance_transform_edt(~mask, sampling=patch.mm)
-    attached, walled = _contacts(patch, distance, background, core)
     number, ends = _axes(patch, mask, background, core, slices)
     if not ends:
         return None
     centre = patch.to_volume(np.array(ndimage.center_of_mass(mask)))
-    (long_axis, short_axis) = (_length(patch, ends[:2]), _length(patch, ends[2:]))
+    long_axis, short_axis = _length(patch, ends[:2]), _length(patch, ends[2:])
+    attached, walled = _contacts(patch, distance, background, core, (long_axis + short_axis) / 2)
     return Spot(
         mask=mask,
         core_hu=core,
@@ -130,13 +131,16 @@ def _without_vessels(bright: Mask, patch: Patch, diameter_mm: float) -> Mask | N
     if radius <= 0:
         return None
     peak = np.unravel_index(int(depth[near].argmax()), depth[near].shape)
-    labels, _ = ndimage.label(depth > _VESSEL_SHARE * radius)
-    label = labels[tuple(int(p) + m - reach for p in peak)]
-    if not label:
-        return None
-    grown = ndimage.distance_transform_edt(labels != label, sampling=patch.mm) <= _VESSEL_SHARE * radius + 0.5 * patch.mm
-    mask = grown & bright
-    return None if _cut_off(mask) else mask
+    top = tuple(int(p) + m - reach for p in peak)
+    opened = (_opened(bright, depth, top, share * radius, patch.mm) for share in _VESSEL_SHARES)
+    return next((mask for mask in opened if not _cut_off(mask)), None)
+
+
+def _opened(bright: Mask, depth: Vector, top: tuple[int, ...], radius: float, mm: float) -> Mask:
+    """What balls of `radius` reach that stay inside `bright` and hang together with the one at `top`."""
+    labels, _ = ndimage.label(depth > radius)
+    core = labels == labels[top]
+    return np.asarray((ndimage.distance_transform_edt(~core, sampling=mm) <= radius + 0.5 * mm) & bright)
 
 
 def _cut_off(mask: Mask) -> bool:
@@ -150,8 +154,9 @@ def _core(patch: Patch, mask: Mask) -> float:
     return float(patch.hu[depth >= 0.6 * depth.max()].mean())
 
 
-def _contacts(patch: Patch, distance: Vector, background: float, core: float) -> tuple[float, float]:
-    shell = (distance > _SHELL_MM[0]) & (distance <= _SHELL_MM[1])
+def _contacts(patch: Patch, distance: Vector, background: float, core: float, size_mm: float) -> tuple[float, float]:
+    start = max(1.0, _SHELL_FROM * size_mm)
+    shell = (distance > start) & (distance <= start + _SHELL_MM)
     count = max(int(shell.sum()), 1)
     dense = patch.hu > background + 0.4 * (core - background)
     walled = int((shell & ~patch.inside).sum())

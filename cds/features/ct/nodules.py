@@ -15,9 +15,17 @@ from cds.features.ct.patch import cut
 
 _MAX_ATTACHED: Final = 0.22
 """A nodule of twice a vessel's width touches it with about 6 % of its surface; a piece of vessel with a third."""
+_LARGE_MM: Final = 12.0
+_MAX_ATTACHED_LARGE: Final = 0.14
+"""Of that size only the vessels of the hilum are as thick, and those go on at both ends and branch."""
 _MAX_WALLED: Final = 0.5
 _MAX_CONTACT: Final = 0.55
 _MAX_ELONGATION: Final = 2.2
+_SMALL_MM: Final = 6.0
+_MIN_HU_SMALL: Final = -200.0
+"""Smaller and fainter spots cannot be told from branching vessels, and little follows below 6 mm (Fleischner 2017)."""
+_MAX_WALLED_SMALL: Final = 0.3
+_BONE_HU: Final = 200.0
 _MAX_AXIS_RATIO: Final = 2.5
 _SUBSOLID_BELOW_HU: Final = -200.0
 
@@ -66,13 +74,18 @@ def find_nodules(volume: Volume, lungs: Lungs, *, min_diameter_mm: float = 4.0, 
 
 
 def is_nodule(spot: Spot) -> bool:
-    """Whether it is round enough and free enough to be a nodule rather than a vessel or a fold of the wall."""
+    """Whether it is round and free enough to be a nodule rather than a vessel, a fold of the wall, or bone."""
+    large, small = spot.mean_diameter_mm >= _LARGE_MM, spot.mean_diameter_mm < _SMALL_MM
+    too_small_to_tell = small and (spot.core_hu < _MIN_HU_SMALL or spot.walled > _MAX_WALLED_SMALL)
+    bone = spot.core_hu > _BONE_HU and spot.walled > 0.1
     return (
-        spot.attached <= _MAX_ATTACHED
+        spot.attached <= (_MAX_ATTACHED_LARGE if large else _MAX_ATTACHED)
         and spot.walled <= _MAX_WALLED
         and spot.attached + spot.walled <= _MAX_CONTACT
         and spot.elongation <= _MAX_ELONGATION
         and spot.long_axis_mm <= _MAX_AXIS_RATIO * spot.short_axis_mm
+        and not too_small_to_tell
+        and not bone
     )
 
 
@@ -87,7 +100,9 @@ def _distinct(spots: list[Spot], spacing_mm: np.ndarray[tuple[int], np.dtype[np.
 
 
 def _nodule(volume: Volume, lungs: Lungs, spot: Spot) -> CtNodule:
-    at = [min(int(i / step), size - 1) for i, step, size in zip(spot.centre, lungs.step, lungs.right.shape, strict=True)]
+    at = [
+        min(int(i / step), size - 1) for i, step, size in zip(spot.centre, lungs.step, lungs.right.shape, strict=True)
+    ]
     return CtNodule(
         centre_mm=volume.to_lps_mm(spot.centre),
         long_axis_mm=spot.long_axis_mm,

@@ -48,7 +48,7 @@ class Patch:
     @property
     def middle(self) -> int:
         """The index of the middle voxel along each axis."""
-        return self.hu.shape[0] // 2
+        return int(self.hu.shape[0]) // 2
 
     def to_volume(self, index: Vector) -> Vector:
         """The volume's index of a patch's index."""
@@ -56,7 +56,7 @@ class Patch:
 
     def slice_index(self, slice_number: int) -> int:
         """The patch's index along the first axis that lies nearest to a slice of the volume."""
-        return round((slice_number - self.centre[0]) * self.spacing_mm[0] / self.mm) + self.middle
+        return int(round((slice_number - self.centre[0]) * self.spacing_mm[0] / self.mm)) + self.middle
 
 
 def cut(volume: Volume, lungs: Lungs, index: tuple[float, float, float], diameter_mm: float) -> Patch:

@@ -50,7 +50,7 @@ def place(thorax: Thorax, diameter_mm: float, kind: str, rng: np.random.Generato
         wanted = {
             "solitary": depth > r + 3 and to_vessel > 3,
             "juxta_pleural": _touches_the_wall(thorax, centre, depth, r) and to_vessel > 2,
-            "juxta_vascular": depth > r + 3 and to_vessel > -0.4 * r - 1.5 and gap,
+            "juxta_vascular": depth > r + 3 and to_vessel > -0.2 * r - 0.2 and gap,
         }[kind]
         if wanted:
             return Nodule(

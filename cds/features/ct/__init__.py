@@ -1,0 +1,1 @@
+"""Chest CT: lungs, nodules, and the extractor that reports them."""
