@@ -19,6 +19,8 @@ SIZE: Final = re.compile(
 _VALUES: Final = re.compile(_NUMBER)
 _UNITS: Final = re.compile(_UNIT)
 _NO_SIZE: Final = re.compile(r" ?(?:above|below|from|proximal|distal|thick|slice|section|collimation|interval|层厚|处)")
+_BEFORE_NOW: Final = re.compile(r"(?:previously|prior|formerly|原|前片|既往|原约|前约)[^,;.]{0,12}$")
+_ELSE: Final = re.compile(r"[ ,]*(?:余|其余|另|其他|其它)")
 AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
 MILLIMETRES: Final = {"cm": 10.0, "mm": 1.0}
@@ -28,7 +30,7 @@ def sizes(text: str, start: int, end: int) -> list[tuple[int, int, Size]]:
     """The lengths in ``text[start:end]``, as (start, end, size); the largest of "12 x 9 mm"."""
     found: list[tuple[int, int, Size]] = []
     for match in SIZE.finditer(text, start, end):
-        if _NO_SIZE.match(text, match.end()):
+        if _NO_SIZE.match(text, match.end()) or _BEFORE_NOW.search(text, max(start, match.start() - 24), match.start()):
             continue
         unit = _unit(_UNITS.findall(match.group())[-1])
         value = max(float(number) for number in _VALUES.findall(match.group()))
@@ -72,7 +74,9 @@ def _distance(target: Target, start: int, end: int) -> int:
     return target.start - end if target.start >= end else start - target.end
 
 
-def place(target: Target, hits: Sequence[Hit], targets: Sequence[Target], clauses: Sequence[Clause], index: int) -> str:
+def place(
+    text: str, target: Target, hits: Sequence[Hit], targets: Sequence[Target], clauses: Sequence[Clause], index: int
+) -> str:
     """The nearest side or region: the first of a hit's kinds, ``""`` where the clause names none."""
     clause = clauses[index]
     inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= clause.end]
@@ -82,7 +86,7 @@ def place(target: Target, hits: Sequence[Hit], targets: Sequence[Target], clause
     best = min(inside, key=lambda hit: _gap(target, hit, targets, clause.chinese), default=None)
     if best and _gap(target, best, targets, clause.chinese) < 1000:
         return best.kinds[0]
-    if not clause.chinese or clause.joiner == "stop":
+    if not clause.chinese or _ELSE.match(text, clause.start):
         return ""
     earlier = [hit for hit in hits if hit.end <= clause.start]
     return earlier[-1].kinds[0] if earlier else ""

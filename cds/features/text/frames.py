@@ -12,6 +12,8 @@ FORWARD, BACKWARD = 60, 45
 """How many characters may lie between a structure and its description (a clause of about ten words)."""
 ADJACENT = 14
 """A description this close before its structure ("mildly enlarged heart") is taken before any after it."""
+LISTING = frozenset({"、", "或", "及", "和", "与", "/", "or", "and", ", or", ", and", "以及"})
+"""What joins two things said of one structure: "胸腔未见积液、积气"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +127,26 @@ def _described(
 
 def _near(text: str, first: Hit, second: Hit, terms: Sequence[Hit], structures: Sequence[Hit], limit: int) -> bool:
     """Whether two words belong together: close, no finding between, other structures only as a list."""
-    between = text[first.end : second.start]
+    between = _without_aside(text[first.end : second.start])
     if len(between) > limit or (len(between) > ADJACENT and any(mark in between for mark in "()[]:")):
         return False
-    if any(term.start >= first.end and term.end <= second.start for term in terms):
+    if any(
+        term.start >= first.end and term.end <= second.start and text[term.end : second.start].strip() not in LISTING
+        for term in terms
+    ):
         return False
     inner = [other for other in structures if other.start >= first.end and other.end <= second.start]
     return _is_list(text, [first, *inner, second]) if inner or "," in between else True
 
 
+def _without_aside(text: str) -> str:
+    """The words without an aside: "the heart, however, is enlarged"."""
+    return text.replace(", however,", "").replace(", though,", "")
+
+
 def _is_list(text: str, hits: Sequence[Hit]) -> bool:
     """Whether structures stand in a row: "heart, mediastinum and hila", "胸腔及心包"."""
-    gaps = [text[a.end : b.start] for a, b in pairwise(hits)]
+    gaps = [_without_aside(text[a.end : b.start]) for a, b in pairwise(hits)]
     joined = sum(
         any(word in gap for word in (" and ", " or ", ",", "、", "及", "和", "与", "/", " & ")) for gap in gaps
     )

@@ -21,6 +21,8 @@ FILES: Final = ("lexicon", "cues", "frames", "sites", "sections", "traditional")
 RIGHT: Final = "not_misspelled"
 """The table of words that are never corrected."""
 ORGANS: Final = "other_organs"
+ASIDE: Final = "aside"
+"""Words of change that compare something else (`change.aside`)."""
 SHADOW: Final = "shadow"
 IGNORED: Final = "ignore"
 """Stands for a finding in the term group: words that only look like one."""

@@ -11,12 +11,13 @@ from cds.features.text.assertion import Judge, Judgement
 from cds.features.text.clauses import clauses
 from cds.features.text.folding import Folded, language_of
 from cds.features.text.frames import Target, targets
-from cds.features.text.lexicon import Group, Hit, Lexicon, lexicon
+from cds.features.text.lexicon import ASIDE, Group, Hit, Lexicon, lexicon
 from cds.features.text.sentences import Part, parts, sentences
-from cds.features.text.values import Change, Language, Mention, ParsedReport, Section, Sentence
+from cds.features.text.values import Change, Language, Laterality, Mention, ParsedReport, Section, Sentence
 
 MIXED_SHARE = 0.15
 """The smaller language's share of letters from which a report is called mixed; "CT" and "mm" stay below."""
+MIDLINE = frozenset({"heart", "mediastinum", "pericardium", "spine", "esophageal_hiatus"})
 ELSEWHERE = frozenset({"trachea", "axilla", "chest_wall"})
 """Regions that do not keep a finding in the lung when the clause also names another organ."""
 
@@ -130,7 +131,7 @@ class _Reader:
             historical=told,
             hypothetical=asked and not told,
             subject=judgement.subject,
-            laterality=attributes.as_laterality(self._place(target, Group.SIDE, index)),
+            laterality=self._side(target, index),
             region=self._region(target, index),
             size=self._sizes.get(number),
             change=self._change(target, judgement, index),
@@ -156,7 +157,13 @@ class _Reader:
         return not self._part.asserts
 
     def _place(self, target: Target, group: int, index: int) -> str:
-        return attributes.place(target, self._own[group], self._targets, self._clauses, index)
+        return attributes.place(self._folded.text, target, self._own[group], self._targets, self._clauses, index)
+
+    def _side(self, target: Target, index: int) -> Laterality:
+        """The side; none for what lies in the midline."""
+        if self._words.concepts[target.key].site in MIDLINE:
+            return ""
+        return attributes.as_laterality(self._place(target, Group.SIDE, index))
 
     def _region(self, target: Target, index: int) -> str:
         usual = self._words.concepts[target.key].site
@@ -168,7 +175,12 @@ class _Reader:
         if judgement.assertion is Assertion.ABSENT:
             return None
         return attributes.change(
-            self._folded.text, target, self._own[Group.CHANGE], self._targets, self._clauses, index
+            self._folded.text,
+            target,
+            [hit for hit in self._own[Group.CHANGE] if ASIDE not in hit.kinds],
+            self._targets,
+            self._clauses,
+            index,
         )
 
 
