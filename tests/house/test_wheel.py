@@ -40,9 +40,7 @@ def test_the_command_line_works_from_the_wheel_alone(wheel: Path, tmp_path: Path
 
     def run(*arguments: str) -> str:
         command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
-        ).stdout
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
 
     for package in PACKAGES:
         where = run("-c", f"import {package}; print({package}.__file__)")
