@@ -13,8 +13,8 @@ from cds.domain.evidence import Algorithm, Evidence, ImageRegion, Measurement, M
 from cds.domain.finding import Finding, Recommendation, Statement
 from cds.domain.records import LabResult, Records
 from cds.domain.report import EncodedReport, Report
-from cds.errors import ReportError
 from cds.report import json_shape as shape
+from cds.report.checks import ensure_truthful
 from cds.report.identity import tracking_uid
 from cds.report.labels import BANNER, Bilingual
 from cds.report.wording import clean, sentence
@@ -40,12 +40,10 @@ class JsonReport:
         Raises
         ------
         ReportError
-            When a number in the report is not finite.
+            When the report cannot be encoded truthfully.
         """
-        try:
-            text = json.dumps(as_json(report), ensure_ascii=False, allow_nan=False, indent=self.settings.indent or None)
-        except ValueError:
-            raise ReportError("a number in the report is not finite; JSON cannot carry it") from None
+        ensure_truthful(report)
+        text = json.dumps(as_json(report), ensure_ascii=False, allow_nan=False, indent=self.settings.indent or None)
         content = text.encode("utf-8", "replace") + b"\n"
         return (EncodedReport(name="report.json", media_type="application/json", content=content),)
 

@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from cds.domain.report import Report
@@ -162,21 +163,31 @@ def _item(item: Dataset, encodings: list[str]) -> Dataset:
 
 
 def _bytes(element: DataElement | RawDataElement) -> bytes:
+    """The value as it was read; pydicom itself converts the character set, to one string or several."""
     value = element.value
-    return value if isinstance(value, bytes) else str("" if value is None else value).encode("utf-8")
+    if isinstance(value, bytes):
+        return value
+    several = value if isinstance(value, MultiValue) else [value]
+    return "\\".join("" if each is None else str(each) for each in several).encode("utf-8")
 
 
 def _decoded(raw: bytes, vr: str, encodings: list[str]) -> str:
-    """A value as text: code extensions by pydicom, all else strictly, at last with replacements."""
+    """A value as text.
+
+    Where no escape sequence says which of the declared sets it is in, each is tried strictly in turn:
+    some devices declare a code extension and leave its escapes out.
+    """
     stripped = raw.rstrip(b"\0 ")
     if vr not in TEXT_VRS:
         return stripped.decode("ascii", "replace")
     if b"\x1b" in stripped:
         return charset.decode_bytes(stripped, encodings, DELIMITERS)
-    try:
-        return stripped.decode(encodings[0])
-    except UnicodeDecodeError:
-        return stripped.decode(encodings[0], "replace")
+    for encoding in ("ascii", *encodings[1:], encodings[0]):
+        try:
+            return stripped.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return stripped.decode(encodings[0], "replace")
 
 
 def _encodings(found: Dataset) -> list[str]:

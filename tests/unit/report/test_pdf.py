@@ -1,0 +1,190 @@
+"""The page, judged by poppler and dciodvfy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from cds.domain.report import Case, Report
+from cds.errors import ConfigError
+from cds.report import pdf_fonts
+from cds.report.pdf import SOP_CLASS, EncapsulatedPdf
+from cds.report.pdf_findings import person
+from cds.report.pdf_fonts import MISSING_GLYPH, find
+from support.reports import (
+    HOSTILE,
+    full_report,
+    many_nodules_report,
+    records,
+    revised_report,
+    series_of,
+    study_of,
+    xray_only_report,
+)
+
+Make = Callable[[Path], Report]
+Run = Callable[[str, Path], str]
+Read = Callable[..., str]
+KINDS: tuple[Make, ...] = (full_report, xray_only_report, many_nodules_report, revised_report)
+
+
+def page_of(report: Report, folder: Path, **settings: str) -> Path:
+    path = folder / "page.pdf"
+    path.write_bytes(EncapsulatedPdf(EncapsulatedPdf.Settings(**settings)).write(report)[1].content)
+    return path
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_dciodvfy_finds_no_error(make: Make, tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "pdf.dcm"
+    file.write_bytes(EncapsulatedPdf().write(make(tmp_path))[0].content)
+    said = run("dciodvfy", file)
+    assert "EncapsulatedPDF" in said
+    assert "Error" not in said
+
+
+def test_the_object_holds_the_very_page_and_names_its_sources(tmp_path: Path) -> None:
+    report = full_report(tmp_path)
+    wrapped, plain = EncapsulatedPdf().write(report)
+    ds = dcmread(BytesIO(wrapped.content))
+    assert ds.EncapsulatedDocument[: ds.EncapsulatedDocumentLength] == plain.content
+    assert plain.content.startswith(b"%PDF-")
+    assert (ds.SOPClassUID, ds.Modality, ds.MIMETypeOfEncapsulatedDocument) == (SOP_CLASS, "DOC", "application/pdf")
+    assert (ds.VerificationFlag, ds.BurnedInAnnotation) == ("UNVERIFIED", "YES")
+    sources = [item.ReferencedSOPInstanceUID for item in ds.SourceInstanceSequence]
+    assert sources == [instance.sop_instance_uid for instance in report.study.instances]
+
+
+def test_the_banner_and_the_page_number_stand_on_every_page(tmp_path: Path, run: Run, read_page: Read) -> None:
+    page = page_of(many_nodules_report(tmp_path), tmp_path)
+    count = int(re.findall(r"Pages:\s+(\d+)", run("pdfinfo", page))[0])
+    assert count > 1
+    for number in range(1, count + 1):
+        said = read_page(page, "-f", str(number), "-l", str(number))
+        assert "AI decision support, unverified" in said
+        assert f"{number} / {count}" in said
+
+
+def test_the_page_says_what_was_found_how_sure_from_what_and_what_was_missing(tmp_path: Path, read_page: Read) -> None:
+    said = " ".join(read_page(page_of(full_report(tmp_path), tmp_path)).split())
+    for expected in (
+        "Wang XiaoDong (王小东)",
+        "MRN-4711 (HOSPITAL)",
+        "83 % (71–91 %)",
+        "laboratory: C reactive protein 96.5 mg/L",
+        "96.5 mg/L ↑ H",
+        "+31.0 points",
+        "“right lower lobe consolidation.”",
+        "Fleischner Society 2017 · Table 1 · Solid, single, >8 mm",
+        "Pneumonia —has symptom→ Fever",
+        "waveform: no extractor is configured. 波形：未配置相应模块。",
+        "slice thickness",
+        "e" * 64,
+    ):
+        assert expected in said, expected
+
+
+def test_the_page_of_a_revision_names_what_it_replaces(tmp_path: Path, read_page: Read) -> None:
+    said = read_page(page_of(revised_report(tmp_path), tmp_path))
+    assert "2 (replaces 2.25.12345678901234567890)" in said
+    assert "No finding was assessed." in said
+
+
+def test_hostile_text_is_printed_and_not_obeyed(tmp_path: Path, read_page: Read) -> None:
+    xray = series_of(tmp_path, "DX", 1, name="<b>Bobby</b>&<img src='x'/>", StudyDescription="<para>&lt;")
+    study = replace(study_of(xray), reason_for_exam=HOSTILE)
+    report = full_report(tmp_path)
+    finding = replace(report.findings[4], reason=HOSTILE)
+    lab = replace(records().labs[0], source=HOSTILE)
+    report = replace(
+        report,
+        case=Case(study=study, records=replace(records(), labs=(lab,))),
+        findings=(finding,),
+        evidence=(),
+        limits=(HOSTILE,),
+        impression=(HOSTILE, HOSTILE),
+    )
+    said = " ".join(read_page(page_of(report, tmp_path)).split())
+    assert "<b>Bobby</b>&<img src='x'/>" in said
+    assert said.count('<b>bold</b> & "fever" </para>') >= 3
+
+
+def test_a_very_long_text_still_fits_on_pages(tmp_path: Path, read_page: Read) -> None:
+    endless = "word " * 3000 + "x" * 3000
+    report = full_report(tmp_path)
+    report = replace(
+        report,
+        case=replace(report.case, study=replace(report.study, reason_for_exam=endless)),
+        findings=(replace(report.findings[4], reason=endless, because=tuple(f"id/{n}" for n in range(50))),),
+        limits=(endless,),
+        impression=(endless, endless),
+    )
+    assert "and 44 more" in read_page(page_of(report, tmp_path))
+
+
+def test_an_image_that_cannot_be_decoded_is_told_in_words(tmp_path: Path, read_page: Read) -> None:
+    report = xray_only_report(tmp_path)
+    path = report.study.instances[0].path
+    path.write_bytes(path.read_bytes()[:-5000])
+    assert "could not be decoded to be shown here" in read_page(page_of(report, tmp_path))
+
+
+@pytest.mark.skipif(find("") is None, reason="no font with Chinese is installed (Debian package fonts-noto-cjk)")
+def test_every_font_that_is_used_is_embedded_and_no_character_is_lost(
+    tmp_path: Path, run: Run, read_page: Read
+) -> None:
+    page = page_of(full_report(tmp_path), tmp_path)
+    used = [line for line in run("pdffonts", page).splitlines() if "Cds" in line]
+    assert len(used) == 2
+    assert all(re.search(r"yes yes yes", line) for line in used)
+    assert MISSING_GLYPH not in read_page(page)
+
+
+def test_without_an_installed_font_the_page_is_written_with_an_unembedded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_page: Read
+) -> None:
+    monkeypatch.setattr(pdf_fonts, "INSTALLED", ())
+    said = read_page(page_of(full_report(tmp_path), tmp_path))
+    assert "Pneumonia (right lung): present, probability 83 %" in " ".join(said.split())
+    assert "肺炎" in said
+    assert "人工智能辅助决策" in said
+
+
+def test_a_character_that_no_font_has_is_a_box_and_the_rest_is_kept(tmp_path: Path, read_page: Read) -> None:
+    xray = series_of(tmp_path, "DX", 1, name="Smith^\u1e900\U000102a0John")
+    report = xray_only_report(tmp_path)
+    report = replace(report, case=replace(report.case, study=study_of(xray)))
+    assert "John" in read_page(page_of(report, tmp_path))
+
+
+def test_a_font_file_that_is_not_there_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError, match=r"font file '/no/such\.ttf' does not exist"):
+        EncapsulatedPdf(EncapsulatedPdf.Settings(font_file="/no/such.ttf"))
+
+
+def test_a_font_file_that_is_no_font_is_a_configuration_error(tmp_path: Path) -> None:
+    report = xray_only_report(tmp_path)
+    file = tmp_path / "font.ttf"
+    file.write_bytes(b"no font")
+    with pytest.raises(ConfigError, match="cannot be embedded"):
+        page_of(report, tmp_path, font_file=str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Wang^XiaoDong=王^小东", "Wang XiaoDong (王小东)"),
+        ("=王^小东", "王小东"),
+        ("Adams^John^Q^^Dr", "Adams John Q Dr"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada Tarou (山田太郎)"),
+        ("", ""),
+    ],
+)
+def test_a_person_name_is_shown_as_one_reads_it(name: str, shown: str) -> None:
+    assert person(name) == shown

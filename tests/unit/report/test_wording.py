@@ -1,0 +1,109 @@
+"""The sentences of a report."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds.domain.code import Code
+from cds.domain.evidence import Assertion, Measurement, Missing, Modality
+from cds.domain.finding import Finding, Statement, StatementKind
+from cds.domain.vocabulary import FINDINGS
+from cds.errors import ReportError
+from cds.report.wording import clean, impression, measure, number, one_line, path_sentence, percent, sentence, unit
+from support.reports import DIAMETER, FUSION, abstained, nodule, not_cancer, pneumonia
+
+
+def test_the_impression_speaks_of_the_present_first_and_of_the_missing_last() -> None:
+    missing = (Missing(modality=Modality.LABS, reason="none joined"),)
+    english, chinese = impression((abstained(), pneumonia()), missing)
+    assert english.split("\n") == [
+        "Pneumonia (right lung): present, probability 83 % (95 % interval 71–91 %).",
+        "Primary malignant neoplasm of lung: not assessed; no chest CT took part.",
+        "Not available: laboratory.",
+    ]
+    assert chinese.split("\n")[0] == "肺炎（右肺）：存在，概率 83 %（95%区间 71–91 %）。"
+    assert chinese.split("\n")[-1] == "缺失：检验。"
+
+
+def test_an_impression_without_a_positive_says_so_first() -> None:
+    english, chinese = impression((not_cancer(),), ())
+    assert english.split("\n")[0] == "No finding was called present."
+    assert chinese.split("\n")[0] == "未判定任何阳性所见。"
+
+
+def test_many_nodules_are_one_line_with_the_largest() -> None:
+    found = [nodule(1, "1.2", 4.0), nodule(2, "1.2", 11.5), nodule(3, "1.2", 6.0)]
+    assert impression(found, ())[0] == "Pulmonary nodule: 3, present; the largest 11.5 mm (left lung)."
+
+
+def test_a_finding_without_a_number_gives_its_reason() -> None:
+    finding = Finding(
+        id="x",
+        code=FINDINGS["pneumothorax"],
+        assertion=Assertion.NOT_ASSESSED,
+        algorithm=FUSION,
+        reason="out of distribution.",
+    )
+    assert sentence(finding)[0] == "Pneumothorax: not assessed; out of distribution."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0, "0 %"), (0.004, "<1 %"), (0.05, "5 %"), (0.834, "83 %"), (0.994, ">99 %"), (1.0, "100 %")],
+)
+def test_a_percentage_is_never_rounded_to_certainty(value: float, said: str) -> None:
+    assert percent(value) == said
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_an_error(value: float) -> None:
+    with pytest.raises(ReportError, match="not finite"):
+        number(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(8.0, "8"), (8.24, "8.24"), (0.031, "0.031"), (1234.56, "1235"), (-0.5, "-0.5"), (96.5, "96.5")]
+)
+def test_a_number_has_four_significant_digits_at_most(value: float, said: str) -> None:
+    assert number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("ucum", "said"), [("mm", " mm"), ("mm3", " mm³"), ("10*9/L", " 10⁹/L"), ("10*-3", " 10⁻³"), ("1", ""), ("", "")]
+)
+def test_a_ucum_unit_is_written_as_one_reads_it(ucum: str, said: str) -> None:
+    assert unit(ucum) == said
+    assert measure(Measurement(quantity=DIAMETER, value=2.0, unit=ucum)) == f"2{said}"
+
+
+@given(st.text())
+def test_cleaned_text_can_be_encoded_and_has_no_control_characters(text: str) -> None:
+    cleaned = clean(text)
+    cleaned.encode("utf-8")
+    assert not any(ord(each) < 32 and each not in "\t\n" for each in cleaned)
+    assert not set(cleaned) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_a_lone_surrogate_never_leaves() -> None:
+    assert clean("a\ud800b") == "a b"
+
+
+def test_a_cut_line_ends_with_an_ellipsis_and_keeps_its_length() -> None:
+    assert one_line("one two\nthree", 9) == "one two…"
+    assert len(one_line("x" * 100, 10)) == 10
+
+
+def test_a_statement_without_a_path_is_its_own_relation() -> None:
+    a, b = Code("a", "99CDS", "A"), Code("b", "99CDS", "B")
+    statement = Statement(
+        kind=StatementKind.DIFFERENTIAL,
+        subject=a,
+        relation="differs_from",
+        object=b,
+        citation="c",
+        path=(),
+        text=("", ""),
+    )
+    assert path_sentence(statement) == "A —differs from→ B"
