@@ -89,7 +89,8 @@ class DicomListener:
         server.shutdown()
         deadline = time.monotonic() + self._settings.drain_seconds
         for association in server.active_associations:
-            association.join(max(0.0, deadline - time.monotonic()))
+            if association.is_established:
+                association.join(max(0.0, deadline - time.monotonic()))
         for association in server.active_associations:
             association.abort()
         if self._thread is not None:

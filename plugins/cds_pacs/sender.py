@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Final
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pynetdicom import AE, _config, evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 
 from cds.errors import DeliveryError, DeliveryPostponed
 from cds.ports import Peer
 from cds_pacs.contexts import requested_for
+from cds_pacs.server import CarefulEntity
 from cds_pacs.status import Outcome, outcome_of
 
 _LOG: Final = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class DicomSender:
 
     @contextmanager
     def _association(self, files: Sequence[_File], peer: Peer, calling_ae_title: str) -> Iterator[Association]:
-        entity = AE(ae_title=calling_ae_title)
+        entity = CarefulEntity(ae_title=calling_ae_title)
         entity.connection_timeout = self._settings.connect_timeout_seconds
         entity.acse_timeout = self._settings.acse_timeout_seconds
         entity.dimse_timeout = self._settings.dimse_timeout_seconds
@@ -141,7 +142,7 @@ def _describe(path: Path) -> _File:
         raise DeliveryError(f"{path.name!r} is no DICOM file that could be sent ({type(error).__name__})") from None
 
 
-def _no_association(association: Association, peer: Peer) -> DeliveryPostponed:
+def _no_association(association: Association, peer: Peer) -> DeliveryError:
     where = f"{peer.host}:{peer.port}"
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
@@ -151,6 +152,11 @@ def _no_association(association: Association, peer: Peer) -> DeliveryPostponed:
         )
     if answer is None:
         return DeliveryPostponed(f"peer {peer.name!r} at {where} does not answer: is it running?")
+    if association.rejected_contexts and not association.accepted_contexts:
+        refused = ", ".join(sorted({str(context.abstract_syntax) for context in association.rejected_contexts}))
+        return DeliveryError(
+            f"peer {peer.name!r} at {where} accepts none of the SOP Classes as we have them: {refused}"
+        )
     return DeliveryPostponed(f"peer {peer.name!r} at {where} broke the association off")
 
 

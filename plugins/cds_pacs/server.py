@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ class Limits:
 
 
 class CappedSocket(AssociationSocket):
-    """Reads no more, and no longer, than the limits allow."""
+    """Reads no more, and no longer, than the limits allow; and is closed when it is closed."""
 
     limits: Limits = Limits()
 
@@ -63,11 +64,20 @@ class CappedSocket(AssociationSocket):
             When more is announced than is allowed, or it does not come in time; pynetdicom then
             closes the connection.
         """
-        if nr_bytes > self.limits.pdu_bytes:
-            raise OSError(f"a PDU of {nr_bytes} bytes was announced; the limit is {self.limits.pdu_bytes}")
+        content = bytearray()
+        try:
+            content = self._read(nr_bytes)
+        finally:
+            if len(content) < nr_bytes and self.assoc.is_acceptor and not self.assoc.is_established:
+                self.assoc.dul.to_user_queue.put(None)  # nobody needs to wait for the request any more
+        return content
+
+    def _read(self, nr_bytes: int) -> bytearray:
         sock = self.socket
         if sock is None:
             raise OSError("the connection is closed")
+        if nr_bytes > self.limits.pdu_bytes:
+            raise OSError(f"a PDU of {nr_bytes} bytes was announced; the limit is {self.limits.pdu_bytes}")
         if nr_bytes == _HEADER_BYTES:
             _acknowledge_at_once(sock)
         content = bytearray(nr_bytes)
@@ -85,6 +95,22 @@ class CappedSocket(AssociationSocket):
             got += count
         sock.settimeout(self.limits.pdu_seconds)
         return content if got == nr_bytes else content[:got]
+
+    def _shutdown_socket(self) -> None:
+        """Shut the connection down and free its descriptor, also where the peer was faster."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+
+class CarefulEntity(AE):
+    """An application entity whose outgoing connections are capped sockets too."""
+
+    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> CappedSocket:
+        sock = CappedSocket(assoc, address=address)
+        sock.tls_args = tls_args
+        return sock
 
 
 class StoringAssociation(Association):

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is true, at most 30 s."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline, pause = time.monotonic() + 30, threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "it did not become true in time"
+            pause.wait(0.05)
+
+    return wait
