@@ -121,7 +121,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(Member(spec) for _ in range(spec.network.members))
 
     @torch.inference_mode()
-    def log_odds(self, tokens: Tokens, *, chunk: int = 4096) -> npt.NDArray[np.float64]:
+    def log_odds(self, tokens: Tokens, *, chunk: int = 512) -> npt.NDArray[np.float64]:
         """Raw log-odds of every member, (members, n, targets)."""
         device = next(self.parameters()).device
         rows = [slice(start, start + chunk) for start in range(0, len(tokens), chunk)]

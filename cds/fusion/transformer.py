@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionSettings:
-    """The table ``[fusion.transformer]`` of the configuration.
+    """The table ``[models.transformer]`` of the configuration.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ def _fit(spec: FusionSpec, draw: Draw, effort: Effort, number: int, progress: Pr
         schedule.step()
         if step % 50 == 0 or step + 1 == effort.steps:
             done = (number + (step + 1) / effort.steps) / spec.network.members
-            progress(f"member {number + 1} of {spec.network.members}: loss {float(loss.detach()):.3f}", done)
+            progress("training", done)
     return member
 
 

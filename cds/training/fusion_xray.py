@@ -1,15 +1,16 @@
 """From the X-ray model's embedding to the fusion's X-ray token: a few whitened directions.
 
 The first direction separates the classes best (Fisher's discriminant with a Ledoit-Wolf covariance,
-doi:10.1016/S0047-259X(03)00096-4), the others are those of the largest variance within a class. All
-have about unit variance within a class. Projection and distributions come from different persons, so that
-the separation that the simulated cohort draws from is not the optimistic one of the fit.
+doi:10.1016/S0047-259X(03)00096-4), the others are those of the largest variance within a class. All have
+about unit variance within a class.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from cds.fusion.weights import XrayToken
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+FOLDS: Final = 5
 
 
 def read_embeddings(path: Path) -> tuple[Array, Flags, npt.NDArray[np.str_]]:
@@ -42,35 +45,49 @@ def read_embeddings(path: Path) -> tuple[Array, Flags, npt.NDArray[np.str_]]:
 
 
 def fit_xray_token(x: Array, y: Flags, group: npt.NDArray[np.str_], size: int = 8) -> XrayToken:
-    """The token of `size` numbers, fitted on half of the persons, its distributions on the other half.
+    """The token of `size` numbers, and how it is distributed without and with pneumonia.
+
+    Real embeddings have heavier tails than a Gaussian, and a fit flatters itself, so the Gaussian's
+    log-likelihood ratio would be too sure. Its slope is therefore measured on persons that the fit
+    has not seen, and the covariance is widened until the ratio has that slope.
 
     Parameters
     ----------
     x, y, group
         Embeddings (n, d), pneumonia (n,), person (n,).
+
+    Raises
+    ------
+    ConfigError
+        When there are too few persons, or the embeddings do not separate the classes.
     """
-    half = np.array([zlib.crc32(person.encode()) % 2 == 0 for person in group])
-    for part in (half, ~half):
-        if min(int(y[part].sum()), int((~y[part]).sum())) <= size:
+    ratio = np.empty(len(x))
+    folds = np.array([zlib.crc32(person.encode()) % FOLDS for person in group])
+    for fold in range(FOLDS):
+        out = folds == fold
+        if min(int(y[~out].sum()), int((~y[~out]).sum())) <= 2 * size or not out.any():
             raise ConfigError(f"too few held-out images to fit an X-ray token of {size}: {len(x)}")
-    mean, projection = _project(x[half], y[half], size)
-    return _distributed((x[~half] - mean) @ projection.T, y[~half], mean, projection)
-
-
-def _distributed(tokens: Array, y: Flags, mean: Array, projection: Array) -> XrayToken:
-    """The two class means and the covariance they share, as wide as the images of these persons say.
-
-    Real embeddings have heavier tails than a Gaussian, whose log-likelihood ratio would be too sure.
-    So the covariance is widened until that ratio has the slope of a logistic regression on it.
-    """
-    means = np.array([tokens[y == side].mean(axis=0) for side in (False, True)])
-    shared = np.cov(tokens - means[y.astype(int)], rowvar=False)
-    ratio = (tokens - means.mean(axis=0)) @ np.linalg.solve(shared, means[1] - means[0])
+        ratio[out] = _log_ratio(x[out], _gaussian(x[~out], y[~out], size))
     slope = float(LogisticRegression(C=np.inf).fit(ratio[:, None], y).coef_[0, 0])
     if slope <= 0:
-        raise ConfigError("the X-ray embeddings do not separate the classes on held-out persons")
-    wide = shared / min(1.0, slope)
-    return XrayToken(mean=mean, projection=projection, class_mean=means, class_covariance=np.array([wide, wide]))
+        raise ConfigError("the X-ray embeddings do not separate the classes on persons that were not fitted")
+    fitted = _gaussian(x, y, size)
+    return dataclasses.replace(fitted, class_covariance=fitted.class_covariance / min(1.0, slope))
+
+
+def _gaussian(x: Array, y: Flags, size: int) -> XrayToken:
+    """Projection, class means and the covariance that the classes share."""
+    mean, projection = _project(x, y, size)
+    tokens = (x - mean) @ projection.T
+    means = np.array([tokens[y == side].mean(axis=0) for side in (False, True)])
+    shared = np.cov(tokens - means[y.astype(int)], rowvar=False)
+    return XrayToken(mean=mean, projection=projection, class_mean=means, class_covariance=np.array([shared, shared]))
+
+
+def _log_ratio(x: Array, token: XrayToken) -> Array:
+    """Log-likelihood ratio (n,) of two Gaussians with one covariance."""
+    apart = np.linalg.solve(token.class_covariance[0], token.class_mean[1] - token.class_mean[0])
+    return np.asarray(((x - token.mean) @ token.projection.T - token.class_mean.mean(axis=0)) @ apart)
 
 
 def _project(x: Array, y: Flags, size: int) -> tuple[Array, Array]:
