@@ -23,7 +23,12 @@ def phrases() -> tuple[tuple[str, re.Pattern[str]], ...]:
     with DATA.open("rb") as file:
         lists = tomllib.load(file)
     return tuple(
-        (key, re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(table["en"], key=len, reverse=True))) + r")(?:s|es)?\b"))
+        (
+            key,
+            re.compile(
+                r"\b(?:" + "|".join(map(re.escape, sorted(table["en"], key=len, reverse=True))) + r")(?:s|es)?\b"
+            ),
+        )
         for key, table in lists.items()
         if key != "ignore"
     )
@@ -35,6 +40,8 @@ def baseline(text: str) -> frozenset[str]:
     for sentence in SENTENCE.split(text.lower()):
         for key, pattern in phrases():
             for match in pattern.finditer(sentence):
-                if not BEFORE.search(sentence[: match.start()][-80:]) and not AFTER.search(sentence[match.end() :][:80]):
+                if not BEFORE.search(sentence[: match.start()][-80:]) and not AFTER.search(
+                    sentence[match.end() :][:80]
+                ):
                     found.add(key)
     return frozenset(found)

@@ -51,6 +51,7 @@ class Judge:
         self._clauses = clauses
         self._targets = targets
         self._before = [cue for index, clause in enumerate(clauses) for cue in self._forward(index, clause)]
+        self._backward = [[cue for cue in clause.cues if self._looks_back(cue, clause)] for clause in clauses]
 
     def judge(self, target: Target) -> Judgement:
         """What the sentence says of `target`."""
@@ -60,16 +61,17 @@ class Judge:
         after = self._after(index, target)
         back = {kind for cue in after for kind in cue.kinds}
         historical = "historical" in kinds or "historical.after" in back
-        hypothetical = False
         subject: Subject = "patient"
-        for name, who in (("family", "family"), ("other", "other")):
-            if name in kinds or f"{name}.after" in back:
-                subject = "family" if who == "family" else "other"
+        if "family" in kinds or "family.after" in back:
+            subject = "family"
+        elif "other" in kinds or "other.after" in back:
+            subject = "other"
         assertion, resolved = self._assertion(index, target, governing, after)
-        if "hypothetical" in kinds and not historical:
-            hypothetical = assertion is not Assertion.ABSENT or self._nearest(governing) == "hypothetical"
-            if hypothetical and not resolved:
-                assertion = Assertion.UNCERTAIN
+        hypothetical = "hypothetical" in kinds and not historical
+        if hypothetical and assertion is Assertion.ABSENT and self._nearest(governing) != "hypothetical":
+            hypothetical = False
+        if hypothetical and not resolved:
+            assertion = Assertion.UNCERTAIN
         return Judgement(assertion, historical, hypothetical, subject, resolved)
 
     def _forward(self, index: int, clause: Clause) -> Iterable[_Cue]:
@@ -153,13 +155,13 @@ class Judge:
     def _after(self, index: int, target: Target) -> list[Hit]:
         """The backward cues that reach the target: in its clause, in a bracket after it, at a list's end."""
         clause = self._clauses[index]
-        found = [cue for cue in clause.cues if cue.start >= target.end and self._looks_back(cue, clause)]
+        found = [cue for cue in self._backward[index] if cue.start >= target.end]
         found = [cue for cue in found if not self._new_statement(target, cue, clause)][:2]
         if found:
             return found
         following = self._clauses[index + 1] if index + 1 < len(self._clauses) else None
         if following and following.joiner in ("(", ",", ":") and not self._last_before(target, clause):
-            alone = [cue for cue in following.cues if self._looks_back(cue, following) and self._alone(cue, following)]
+            alone = [cue for cue in self._backward[index + 1] if self._alone(cue, following)]
             if alone:
                 return alone
         return self._list_end(index, target)
@@ -171,8 +173,10 @@ class Judge:
         if not any(kind.endswith(".before") for kind in cue.kinds):
             return True
         rest = self._text[cue.end : clause.end].strip(" .,;:!?。、)]")
-        covered = any(other.start >= cue.end and other.start < clause.end and other.kinds for other in clause.cues)
-        return not rest or (covered and len(rest) <= 6 and not self._targets_between(cue.end, clause.end))
+        if not rest:
+            return True
+        covered = len(rest) <= 6 and clause.cues[-1].start >= cue.end
+        return covered and not self._targets_between(cue.end, clause.end)
 
     def _new_statement(self, target: Target, cue: Hit, clause: Clause) -> bool:
         """Whether another finding's statement lies between the target and the cue."""
@@ -202,7 +206,7 @@ class Judge:
             clause = self._clauses[later]
             if clause.joiner != ",":
                 return []
-            back = [cue for cue in clause.cues if self._looks_back(cue, clause)]
+            back = self._backward[later]
             if back and clause.listed:
                 first = back[0]
                 inner = [c for c in clause.cues if c.start < first.start and "verb" in c.kinds]

@@ -11,8 +11,9 @@ PARAGRAPH = "\f"
 """Stands for an empty line; a single line break stays ``"\\n"``."""
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_SPACES = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad\u3000]+")
-_MESSY = re.compile(rf"[^\S ]|[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]|  |(?<=[{CJK}]) (?=[{CJK}])")
+_BLANK = r"[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad]"
+# Runs of blanks that are more than one space or one line break, and a space between two Chinese characters.
+_SPACES = re.compile(rf"{_BLANK}{{2,}}|(?![ \n]){_BLANK}|(?<=[{CJK}]) (?=[{CJK}])")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]+")
 _LONG_WORD = re.compile(r"[A-Za-z]{8,}")
 _JOINED = re.compile(r"(?<=[a-z])[-'](?=[a-z0-9])|(?<=[0-9])-(?=[a-z])|(?<=\b[a-z])/(?=[a-z]\b)")
@@ -77,7 +78,7 @@ def folder(simplified: Mapping[str, str], correct: Callable[[str], str]) -> Call
 
 def _spaced(text: str) -> tuple[str, tuple[int, ...] | None]:
     """Runs of white space and control characters as one character each."""
-    if not _MESSY.search(text):
+    if not _SPACES.search(text):
         return text, None
     pieces: list[str] = []
     offsets: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ FILES: Final = ("lexicon", "cues", "frames", "sites", "sections", "traditional")
 RIGHT: Final = "not_misspelled"
 """The table of words that are never corrected."""
 ORGANS: Final = "other_organs"
+LATIN: Final = frozenset(string.ascii_letters + string.digits)
+"""A word that begins or ends with one of these must not go on beyond it."""
 ASIDE: Final = "aside"
 """Words of change that compare something else (`change.aside`)."""
 SHADOW: Final = "shadow"
@@ -41,6 +44,7 @@ class Group:
     SIDE: Final = 5
     REGION: Final = 6
     ORGAN: Final = 7
+    HEADING: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +84,26 @@ class Lexicon:
         Of the data files: what the algorithm's version rests on.
     frames
         Which frames (numbers) yield which findings.
-    headings
-        Section heading, folded, to (kind, whether such a section asserts).
+    asking
+        The kinds of sections that ask or tell the past instead of stating what was found.
     """
 
     sha256: str
     concepts: Mapping[str, Concept]
     frames: tuple[tuple[str, ...], ...]
-    headings: Mapping[str, tuple[str, bool]]
+    asking: frozenset[str]
     fold: Callable[[str], Folded]
     _automaton: _Automaton = field(repr=False)
 
     def hits(self, folded: Folded) -> tuple[list[Hit], ...]:
         """The words of each group, in order, without overlaps inside a group."""
         text = folded.text.replace("\n", " ").replace("\f", " ")
-        found: tuple[list[Hit], ...] = tuple([] for _ in range(8))
+        found: tuple[list[Hit], ...] = tuple([] for _ in range(9))
         for last, (length, starts_latin, ends_latin, entries) in self._automaton.iter(text):
             start, end = last + 1 - length, last + 1
-            if starts_latin and start and _latin(text[start - 1]):
+            if starts_latin and start and text[start - 1] in LATIN:
                 continue
-            if ends_latin and end < len(text) and _latin(text[end]):
+            if ends_latin and end < len(text) and text[end] in LATIN:
                 continue
             for entry in entries:
                 if not entry.exact or _as_written(folded.cased, start, end, entry.exact):
@@ -112,10 +116,6 @@ class _Automaton(Protocol):
 
     def iter(self, text: str, /) -> Iterator[tuple[int, tuple[int, bool, bool, tuple[_Entry, ...]]]]:
         """(index of the last character, value) of every occurrence."""
-
-
-def _latin(character: str) -> bool:
-    return character.isascii() and character.isalnum()
 
 
 def _as_written(cased: str, start: int, end: int, exact: str) -> bool:
@@ -153,7 +153,7 @@ def lexicon() -> Lexicon:
         sha256=digest,
         concepts=concepts,
         frames=frames,
-        headings=_read_headings(tables["sections"]),
+        asking=_read_headings(tables["sections"], phrases),
         fold=folder(letters, corrector(phrases.words(), _words(_table(tables["lexicon"][RIGHT]), "en"))),
         _automaton=phrases.automaton(),
     )
@@ -194,7 +194,7 @@ class _Phrases:
         automaton = ahocorasick.Automaton()
         for phrase, kinds in self._entries.items():
             entries = tuple(_Entry(group, tuple(found), exact) for (group, exact), found in kinds.items())
-            automaton.add_word(phrase, (len(phrase), _latin(phrase[0]), _latin(phrase[-1]), entries))
+            automaton.add_word(phrase, (len(phrase), phrase[0] in LATIN, phrase[-1] in LATIN, entries))
         automaton.make_automaton()
         return cast(_Automaton, automaton)
 
@@ -271,12 +271,10 @@ def _read_sites(tables: Table, phrases: _Phrases) -> None:
         phrases.add_all(_table(value), Group.REGION, region)
 
 
-def _read_headings(tables: Table) -> dict[str, tuple[str, bool]]:
-    return {
-        heading: (kind, bool(_table(value).get("asserts", True)))
-        for kind, value in tables.items()
-        for heading in (*_words(_table(value), "en"), *_words(_table(value), "zh"))
-    }
+def _read_headings(tables: Table, phrases: _Phrases) -> frozenset[str]:
+    for kind, value in tables.items():
+        phrases.add_all(_table(value), Group.HEADING, kind)
+    return frozenset(kind for kind, value in tables.items() if not _table(value).get("asserts", True))
 
 
 def _table(value: object) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from cds.domain.evidence import Assertion
@@ -40,17 +39,18 @@ def parse(text: str, *, report_id: str = "report") -> ParsedReport:
     words = lexicon()
     folded = words.fold(text)
     hits = words.hits(folded)
-    found_parts = parts(folded, words.headings)
+    found_parts = parts(folded, hits[Group.HEADING], words.asking)
+    spans = [(part, *span) for part in found_parts for span in sentences(folded, part)]
+    shared = [_shared_out(group, spans) for group in hits[: Group.HEADING]]
     found_sentences: list[Sentence] = []
     mentions: list[Mention] = []
-    for part in found_parts:
-        for start, end in sentences(folded, part):
-            first, last = folded.span(start, end)
-            sentence = Sentence(start=first, end=last, section=part.kind)
-            found_sentences.append(sentence)
-            own = tuple(_within(group, start, end) for group in hits)
-            if own[Group.TERM] or (own[Group.STRUCTURE] and own[Group.DESCRIPTOR]):
-                mentions += _Reader(words, text, folded, part, sentence, start, end, own).mentions()
+    for number, (part, start, end) in enumerate(spans):
+        first, last = folded.span(start, end)
+        sentence = Sentence(start=first, end=last, section=part.kind)
+        found_sentences.append(sentence)
+        own = [group[number] for group in shared]
+        if own[Group.TERM] or (own[Group.STRUCTURE] and own[Group.DESCRIPTOR]):
+            mentions += _Reader(words, text, folded, part, sentence, start, end, own).mentions()
     return ParsedReport(
         report_id=report_id,
         language=_language(text),
@@ -60,11 +60,18 @@ def parse(text: str, *, report_id: str = "report") -> ParsedReport:
     )
 
 
-def _within(hits: Sequence[Hit], start: int, end: int) -> list[Hit]:
-    """The hits of a sentence; `hits` are in order."""
-    low = bisect_left(hits, start, key=lambda hit: hit.start)
-    high = bisect_left(hits, end, lo=low, key=lambda hit: hit.start)
-    return [hit for hit in hits[low:high] if hit.end <= end]
+def _shared_out(hits: Sequence[Hit], spans: Sequence[tuple[Part, int, int]]) -> list[list[Hit]]:
+    """The hits of each sentence; both come in order of the text, a hit over a sentence's end belongs to none."""
+    shared: list[list[Hit]] = []
+    at = 0
+    for _, start, end in spans:
+        own: list[Hit] = []
+        while at < len(hits) and hits[at].start < end:
+            if hits[at].start >= start and hits[at].end <= end:
+                own.append(hits[at])
+            at += 1
+        shared.append(own)
+    return shared
 
 
 def _section(folded: Folded, part: Part) -> Section:

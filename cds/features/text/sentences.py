@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cds.features.text.folding import CJK, PARAGRAPH, Folded
+from cds.features.text.lexicon import Hit
 
 BODY = "body"
+LONGEST = 400
+"""Characters of the longest sentence that is read in one piece; the work on one grows with its square."""
 _ENDS = re.compile(r"[.!?;。\n\f]|<br ?/?>|</?(?:p|li|div|tr|td|h[1-6])>")
 _ABBREVIATIONS = frozenset(
     (
@@ -19,6 +21,8 @@ _ABBREVIATIONS = frozenset(
 )
 _LAST_WORD = re.compile(r"[a-z.]+$")
 _NUMBERING = re.compile(r"[\s(]*(?:\d{1,2}|[a-h])?$")
+_HEADING_MARK = re.compile(r" ?[\])]? ?:| ?\]| ?(?=[\n\f])")
+_CHINESE = re.compile(rf"[{CJK}]")
 _LETTERS = re.compile(rf"[a-z0-9{CJK}]")
 
 
@@ -32,35 +36,32 @@ class Part:
     asserts: bool
 
 
-def parts(folded: Folded, headings: Mapping[str, tuple[str, bool]]) -> list[Part]:
-    """The sections in order; they cover the whole text, headings included."""
-    found = [
-        (match.start(1), *headings[match.group(1)])
-        for match in _heading_pattern(tuple(headings)).finditer(folded.text)
-        if _is_heading(folded, match)
-    ]
-    if not found or found[0][0] > 0:
-        found.insert(0, (0, BODY, True))
-    ends = [start for start, _, _ in found[1:]] + [len(folded.text)]
+def parts(folded: Folded, headings: Sequence[Hit], asking: Container[str]) -> list[Part]:
+    """The sections in order; they cover the whole text, headings included.
+
+    `headings` are words that may be headings; `asking` are the kinds of sections that state nothing.
+    """
+    begins = [(hit.start, hit.kinds[0]) for hit in headings if _is_heading(folded, hit)]
+    if not begins or begins[0][0] > 0:
+        begins.insert(0, (0, BODY))
+    ends = [start for start, _ in begins[1:]] + [len(folded.text)]
     return [
-        Part(kind, start, end, asserts) for (start, kind, asserts), end in zip(found, ends, strict=True) if end > start
+        Part(kind, start, end, kind not in asking)
+        for (start, kind), end in zip(begins, ends, strict=True)
+        if end > start
     ]
 
 
-@lru_cache(maxsize=4)
-def _heading_pattern(headings: tuple[str, ...]) -> re.Pattern[str]:
-    """A heading and its mark: a colon, a closing bracket, or the end of its line."""
-    words = "|".join(re.escape(heading) for heading in sorted(headings, key=len, reverse=True))
-    return re.compile(rf"(?<![a-z{CJK}])({words})(?: ?[\])]? ?:| ?\]| ?(?=[\n\f]))")
-
-
-def _is_heading(folded: Folded, match: re.Match[str]) -> bool:
-    """Whether the words open a section: first in the text, line or sentence, or all in capitals."""
-    start, end = match.span(1)
+def _is_heading(folded: Folded, hit: Hit) -> bool:
+    """Whether the words open a section: before a mark, and first in the text, line or sentence, or all in capitals."""
+    start, end = hit.start, hit.end
+    mark = _HEADING_MARK.match(folded.text, end)
+    if not mark or _CHINESE.match(folded.text, max(0, start - 1), start):
+        return False
     before = folded.text[max(0, start - 4) : start].rstrip(" [(*#")
-    opens = not before or before[-1] in "\n\f.。;!?:]>"
-    if folded.text[match.end() - 1] in ":]":
-        return opens or (match.group(1)[0].isascii() and folded.cased[start:end].isupper())
+    if mark.group().strip():
+        capitals = folded.text[start].isascii() and folded.cased[start:end].isupper()
+        return capitals or not before or before[-1] in "\n\f.。;!?:]>"
     return not before or before[-1] in "\n\f"
 
 
@@ -73,8 +74,19 @@ def sentences(folded: Folded, part: Part) -> list[tuple[int, int]]:
             found.append((start, mark.end() if mark.group() in ".!?;。" else mark.start()))
             start = mark.end()
     found.append((start, part.end))
-    trimmed = (_trim(folded.text, *span) for span in found)
+    trimmed = (_trim(folded.text, *piece) for span in found for piece in _pieces(folded.text, *span))
     return [(start, end) for start, end in trimmed if _LETTERS.search(folded.text, start, end)]
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A sentence beyond `LONGEST` in pieces, cut at a comma or a space where there is one."""
+    while end - start > LONGEST:
+        low = start + LONGEST // 2
+        cut = max(text.rfind(mark, low, start + LONGEST) for mark in (",", "、", " "))
+        cut = cut + 1 if cut > 0 else start + LONGEST
+        yield start, cut
+        start = cut
+    yield start, end
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
