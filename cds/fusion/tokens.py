@@ -17,10 +17,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cds.domain.code import Code
 from cds.domain.evidence import Assertion, Evidence, Measurement, Modality, Observation
 from cds.domain.vocabulary import FINDINGS
 from cds.errors import FusionError
-from cds.fusion.spec import MODALITIES, AnalyteSpec, FusionSpec, MentionSpec
+from cds.fusion.spec import MODALITIES, AnalyteSpec, FusionSpec
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,8 +31,10 @@ MAX_NODULES: Final = 16
 """The largest nodules that are read; lung screening reports rarely describe more."""
 MIN_POSITIVE: Final = 1e-6
 """A laboratory value of 0 is read as this, and then held at -`CLIP_SD`."""
-UPPER: Final = frozenset({">", ">="})
-LOWER: Final = frozenset({"<", "<="})
+BOUNDS: Final = frozenset({"<", "<="})
+DIAMETER: Final = Code("81827009", "SCT", "Diameter")
+NOT_OF_NOW: Final = frozenset({"prior report", "order", "asked for, not found"})
+"""Parts of a text observation's note: what an earlier report said, or what was asked, is not what is there now."""
 
 
 class State(IntEnum):
@@ -129,9 +132,10 @@ def tokens_of(
     xray = _xray(parts[Modality.XRAY], spec, mean, projection, because, notes)
     nodules = _nodules(parts[Modality.CT], spec, because)
     labs, below = _labs(parts[Modality.LABS], spec, because)
-    mentions = _mentions(parts[Modality.TEXT], spec, because)
+    said = [item for item in distinct(parts[Modality.TEXT]) if _is_said_now(item)]
+    mentions = _mentions(said, spec, because)
     present = np.array([[xray is not None, bool(parts[Modality.CT]), bool(np.isfinite(labs).any()),
-                         bool(parts[Modality.TEXT])]])  # fmt: skip
+                         bool(said)]])  # fmt: skip
     row = xray if xray is not None else np.full(spec.xray.token_size, np.nan)
     tokens = Tokens(present, _row(row), _row(nodules), _row(labs), below[None], mentions[None])
     return CaseTokens(tokens, {key: tuple(ids) for key, ids in because.items()}, tuple(notes))
@@ -206,8 +210,10 @@ def _nodules(parts: Sequence[Evidence], spec: FusionSpec, because: dict[str, lis
 
 
 def _diameter_mm(observation: Observation) -> float | None:
-    """The largest length in mm among the measurements: a nodule's diameter."""
-    lengths = [_finite(observation, m) for m in observation.measurements if m.unit == "mm"]
+    """The mean diameter, as the table that was trained on has it; else the largest length in mm."""
+    measured = [m for m in observation.measurements if m.unit == "mm"]
+    mean = [m for m in measured if m.quantity == DIAMETER]
+    lengths = [_finite(observation, m) for m in (mean or measured)]
     if not lengths:
         return None
     if max(lengths) <= 0:
@@ -250,7 +256,7 @@ def _lab(observation: Observation, analyte: AnalyteSpec) -> tuple[float, bool]:
     if value < 0:
         raise FusionError(f"{observation.id} ({analyte.name}) is negative")
     log = math.log(max(value, MIN_POSITIVE))
-    return (log - analyte.log_mean) / analyte.log_sd, comparator_of(observation) in LOWER
+    return (log - analyte.log_mean) / analyte.log_sd, comparator_of(observation) in BOUNDS
 
 
 def comparator_of(observation: Observation) -> str:
@@ -265,18 +271,18 @@ def _finite(observation: Observation, measurement: Measurement) -> float:
     return measurement.value
 
 
-def _mentions(parts: Sequence[Evidence], spec: FusionSpec, because: dict[str, list[str]]) -> npt.NDArray[np.int64]:
+def _is_said_now(observation: Observation) -> bool:
+    """Whether a report of this study states the finding, one way or the other."""
+    said = (Assertion.PRESENT, Assertion.ABSENT, Assertion.UNCERTAIN)
+    return observation.assertion in said and not NOT_OF_NOW & set(observation.note.split("; "))
+
+
+def _mentions(said: Sequence[Observation], spec: FusionSpec, because: dict[str, list[str]]) -> npt.NDArray[np.int64]:
     """`State` of each group (groups,)."""
-    observations = distinct(parts)
     states = np.zeros(len(spec.mentions), dtype=np.int64)
     for column, group in enumerate(spec.mentions):
-        found = _of_group(observations, group)
+        codes = {FINDINGS[key] for key in group.keys}
+        found = [item for item in said if item.concept in codes]
         states[column] = max((State[item.assertion.name] for item in found), default=State.NOT_MENTIONED)
         because[group.target] += [item.id for item in found if item.id not in because[group.target]]
     return states
-
-
-def _of_group(observations: Sequence[Observation], group: MentionSpec) -> list[Observation]:
-    codes = {FINDINGS[key] for key in group.keys}
-    said = (Assertion.PRESENT, Assertion.ABSENT, Assertion.UNCERTAIN)
-    return [item for item in observations if item.concept in codes and item.assertion in said]

@@ -24,7 +24,7 @@ from cds.training.fusion_fit import Draw, Effort, Progress, draw_from_cases, dra
 from cds.training.fusion_manifest import RealCohort, read_manifest
 from cds.training.fusion_xray import fit_xray_token, read_embeddings
 
-CARD: Final = "docs/model-card-fusion.md"
+CARD: Final = "model-card-fusion.md"
 CPU: Final = torch.device("cpu")
 POOL: Final = 40_000
 """Simulated cases of each member, its own: so that the members differ by what they saw."""
@@ -246,7 +246,7 @@ def _train_on_cases(
 
 
 def _write(out: Path, weights: FusionWeights, metrics: Json, cohort: Cohort | None) -> TrainResult:
-    path, card = out / SHIPPED.name, out / Path(CARD).name
+    path, card = out / SHIPPED.name, out / CARD
     spec = save_weights(path, weights)
     (out / "fusion.metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", "utf-8")
     card.write_text(render(spec, metrics, cohort), "utf-8")

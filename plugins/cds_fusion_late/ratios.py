@@ -72,8 +72,14 @@ NUMBERS = (
 )
 
 
+NOT_OF_NOW = frozenset({"prior report", "order", "asked for, not found"})
+"""Parts of a text observation's note: what an earlier report said, or what was asked, is not what is there now."""
+
+
 def likelihood_ratio(target: str, modality: Modality, item: Observation) -> float | None:
     """How many times likelier `item` is with `target` than without; None where no rule covers it."""
+    if modality is Modality.TEXT and NOT_OF_NOW & set(item.note.split("; ")):
+        return None
     if modality is Modality.TEXT:
         rules = (rule for rule in STATEMENTS if rule.target == target)
         ratios = [rule.ratio.get(item.assertion) for rule in rules if item.concept in map(FINDINGS.get, rule.keys)]

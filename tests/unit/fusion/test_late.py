@@ -104,5 +104,12 @@ def test_an_assertion_without_a_published_ratio_says_nothing() -> None:
     assert likelihood_ratio("lung_cancer", Modality.TEXT, unsure) is None
 
 
+def test_a_prior_report_says_nothing_about_now() -> None:
+    earlier = Observation(
+        id="text/r1/1", concept=FINDINGS["pneumonia"], assertion=Assertion.PRESENT, note="prior report; change: new"
+    )
+    assert likelihood_ratio("pneumonia", Modality.TEXT, earlier) is None
+
+
 def test_every_ratio_has_a_source_that_can_be_looked_up() -> None:
     assert all("doi:10." in rule.source for rule in (*STATEMENTS, *NUMBERS))

@@ -163,3 +163,18 @@ def test_an_observation_given_twice_is_one_observation(read: Read) -> None:
 
 def test_inputs_far_outside_are_held_within_the_trained_range(read: Read) -> None:
     assert read(xray((1e9, 0.0, 0.0, 0.0, 0.0))).tokens.xray[0, 0] == CLIP_SD
+
+
+@pytest.mark.parametrize("note", ["prior report", "order; asked for, not found", "asked for, not found"])
+def test_what_an_earlier_report_said_or_an_order_asked_is_not_evidence_of_now(read: Read, note: str) -> None:
+    said = dataclasses.replace(mention("pneumonia", Assertion.PRESENT), note=note)
+    found = read(part(Modality.TEXT, said))
+    assert not found.tokens.present[0, 3]
+    assert found.because["pneumonia"] == ()
+
+
+def test_the_mean_diameter_goes_before_the_long_axis(read: Read, spec: FusionSpec) -> None:
+    axis = Measurement(quantity=Code("103339001", "SCT", "Long axis"), value=14.0, unit="mm")
+    item = nodule(1, 11.0)
+    found = read(part(Modality.CT, dataclasses.replace(item, measurements=(axis, *item.measurements))))
+    assert found.tokens.nodules[0, 0] == pytest.approx((math.log(11.0) - spec.nodule.log_mean) / spec.nodule.log_sd)
