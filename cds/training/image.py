@@ -53,7 +53,7 @@ def train(
     images = load_images(rows, round(chosen.size * _MARGIN), progress)
     split = split_of(images, chosen)
     states = fitted(images, split, out, chosen, progress)
-    return finished(images, split, states, out, chosen, progress)
+    return finished(load_images(rows, chosen.size, progress), split, states, out, chosen, progress)
 
 
 def split_of(images: Images, settings: TrainSettings) -> Split:

@@ -56,9 +56,7 @@ def _sharpened(images: Tensor) -> Tensor:
 
 
 SHIFTS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
-    "gamma 0.6": lambda images: images**0.6,
-    "gamma 1.7": lambda images: images**1.7,
-    "half contrast": lambda images: 0.25 + 0.5 * images,
+    "gamma 1.7 and half contrast": lambda images: 0.25 + 0.5 * images**1.7,
     "clipped": lambda images: ((images - 0.12) / 0.65).clamp(0.0, 1.0),
     "blurred": lambda images: blurred(images, 0.8),
     "sharpened": _sharpened,

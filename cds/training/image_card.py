@@ -24,15 +24,16 @@ def model_card(sidecar: Sidecar) -> str:
 
 
 def _head(sidecar: Sidecar) -> str:
-    shape = sidecar.architecture
+    shape, numbers = sidecar.architecture, sidecar.training.get("parameters", "unknown")
     return f"""# Model card: chest X-ray, version {sidecar.version}
 
-Decision support: finds signs of pneumonia on frontal chest radiographs. Not a diagnosis; a physician reviews every result.
+Decision support: finds signs of pneumonia on frontal chest radiographs. Not a diagnosis; a physician reviews
+every result.
 
 - Network: {shape.members} x ConvNeXt V2, depths {list(shape.depths)}, widths {list(shape.widths)}, one channel,
-  {shape.size} x {shape.size} pixels, {sidecar.training.get("parameters", "unknown")} parameters in all; trained from random weights.
-- Input: percentile stretch, antialiased resize to a square (the aspect ratio is lost, as in the training images), histogram
-  equalisation; the mean over the image and its mirror image.
+  {shape.size} x {shape.size} pixels, {numbers} parameters in all, from random weights.
+- Input: percentile stretch, antialiased resize to a square (the aspect ratio is lost, as in the training images),
+  histogram equalisation; the mean over the image and its mirror image.
 - Weights: sha256 `{sidecar.sha256}`
 """
 
@@ -71,11 +72,11 @@ def _calibration(sidecar: Sidecar) -> str:
 
 - Probability: sigmoid({fitted.scale:.3f} x logit {fitted.offset:+.3f}), fitted on {fitted.basis};
   it holds where {fitted.prior:.0%} of the images show pneumonia.
-- Below {fitted.absent_below:.2f} (95 % sensitivity on those persons) the finding is ABSENT, from {fitted.present_from:.2f}
-  (95 % specificity) PRESENT, between them UNCERTAIN.
+- Below {fitted.absent_below:.2f} (95 % sensitivity on those persons) the finding is ABSENT, from
+  {fitted.present_from:.2f} (95 % specificity) PRESENT, between them UNCERTAIN.
 - The interval of a probability spans the networks.
-- Unfamiliar images: embedding distance above {limits.distance:.2f} or residual above {limits.residual:.3f}, set on {limits.basis};
-  beyond twice that the model abstains.
+- Unfamiliar images: embedding distance above {limits.distance:.2f} or residual above {limits.residual:.3f},
+  set on {limits.basis}; beyond twice that the model abstains.
 """
 
 
@@ -83,8 +84,8 @@ def _limits() -> str:
     return """## Limits
 
 - It knows only what the manifest called pneumonia and normal: no other disease, no healthy-but-unusual chest.
-- The two classes may differ in how they were taken; augmentation and equalisation reduce, and do not remove, what a network
-  can learn from that.
+- The two classes may differ in how they were taken; augmentation and equalisation reduce, and do not remove, what a
+  network can learn from that.
 - Figures are of the site of the data. Measure on your own with `cds evaluate image` before you rely on one.
 """
 

@@ -24,7 +24,7 @@ from cds.features.xray.prepare import equalised
 from cds.training.image_augment import augmented
 
 Indices = npt.NDArray[np.intp]
-Step = Callable[[int, int, float], None]
+Step = Callable[[int, int], None]
 
 _BETAS: Final = (0.9, 0.98)
 _PREDICTED_AT_ONCE: Final = 128
@@ -170,10 +170,10 @@ def fit(
     fitting.network.train()
     while run.step < schedule.steps and run.waited < schedule.patience:
         torch.manual_seed(run.seed * schedule.steps + run.step)  # stochastic depth draws from the global generator
-        loss = _step(run, fitting, schedule, train)
+        _step(run, fitting, schedule, train)
         run.step += 1
         if run.step % 20 == 0:
-            tell(run.step, schedule.steps, loss)
+            tell(run.step, schedule.steps)
         if run.step % schedule.check_every == 0 or run.step == schedule.steps:
             _look(run, fitting, held)
             run.save(checkpoint, key)
@@ -200,7 +200,7 @@ def predicted(network: PneumoniaNet, images: Tensor, *, mirrored: bool = True) -
     return torch.cat(logits), torch.cat(features)
 
 
-def _step(run: _Run, fitting: Fitting, schedule: Schedule, train: Indices) -> float:
+def _step(run: _Run, fitting: Fitting, schedule: Schedule, train: Indices) -> None:
     for group in run.optimizer.param_groups:
         group["lr"] = _rate(run.step, schedule)
     chosen = _balanced(fitting.labels, train, schedule.batch, run.random)
@@ -219,7 +219,6 @@ def _step(run: _Run, fitting: Fitting, schedule: Schedule, train: Indices) -> fl
     decay = min(schedule.average, (run.step + 1) / (run.step + 10))
     for name, value in run.network.state_dict().items():
         run.mean[name].lerp_(value, 1 - decay)
-    return float(loss.item())
 
 
 def _look(run: _Run, fitting: Fitting, held: Indices) -> None:

@@ -115,8 +115,8 @@ def _fitted(
     key = hashlib.sha256(_content(images))
     key.update(json.dumps(asdict(settings), sort_keys=True).encode() + str(number).encode())
 
-    def tell(step: int, steps: int, loss: float) -> None:
-        progress(f"training network {number + 1} of {settings.members}, loss {loss:.3f}", step, steps)
+    def tell(step: int, steps: int) -> None:
+        progress(f"training network {number + 1} of {settings.members}", step, steps)
 
     state = fit(
         fitting,
