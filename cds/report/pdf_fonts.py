@@ -13,22 +13,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from fontTools import subset
-from fontTools.pens.cu2quPen import Cu2QuPen
-from fontTools.pens.ttGlyphPen import TTGlyphPen
-from fontTools.ttLib import TTCollection, TTFont, TTLibError, newTable
+from fontTools.ttLib import TTLibError
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFError
 from reportlab.pdfbase.ttfonts import TTFont as EmbeddedFont
 
 from cds.errors import ConfigError
+from cds.report.pdf_glyphs import font_source
 from cds.report.wording import clean
 
 INSTALLED: Final = (
@@ -47,8 +44,6 @@ BODY: Final = "CdsBody"
 BOLD: Final = "CdsBold"
 UNEMBEDDED: Final = "STSong-Light"
 MISSING_GLYPH: Final = "□"
-CONVERSION_ERROR_UNITS: Final = 1.0
-"""How far a quadratic curve may lie from the cubic one, in font units (1/1000 em): not visible."""
 _lock = threading.Lock()
 
 
@@ -116,81 +111,9 @@ def fonts_for(text: str, file: Path | None) -> Iterator[Fonts]:
 
 def _register(name: str, file: Path, characters: frozenset[str]) -> EmbeddedFont:
     try:
-        font = EmbeddedFont(name, BytesIO(reduced(file, characters, name)))
+        font = EmbeddedFont(name, BytesIO(font_source(file).cut(characters, name)))
     except (TTLibError, TTFError, OSError) as error:
         raise ConfigError(f"the font file {str(file)!r} cannot be embedded: {error}") from error
     pdfmetrics.registerFont(font)
     pdfmetrics.registerFontFamily(name, normal=name, bold=name, italic=name, boldItalic=name)
     return font
-
-
-def reduced(file: Path, characters: frozenset[str], name: str) -> bytes:
-    """A TrueType font of those `characters` that `file` has, called `name`; the same bytes every time."""
-    options = subset.Options(
-        layout_features=[],
-        name_IDs=[],
-        hinting=False,
-        notdef_outline=True,
-        drop_tables=[*subset.Options().drop_tables, "GSUB", "GPOS", "GDEF", "BASE", "vhea", "vmtx", "VORG", "DSIG"],
-    )
-    with TTFont(file, fontNumber=_face(file), lazy=True, recalcTimestamp=False) as font:
-        cutter = subset.Subsetter(options)
-        cutter.populate(text="".join(sorted(characters)))
-        cutter.subset(font)
-        if "CFF " in font:
-            _to_truetype(font)
-        for name_id in (1, 4, 6):
-            font["name"].setName(name, name_id, 3, 1, 0x409)
-        buffer = BytesIO()
-        font.save(buffer)
-    return buffer.getvalue()
-
-
-@lru_cache(maxsize=8)
-def _face(file: Path) -> int:
-    """Which face of a collection to take: the one for simplified Chinese."""
-    if file.suffix.lower() != ".ttc":
-        return -1
-    with TTCollection(str(file), lazy=True) as collection:
-        names = [str(face["name"].getDebugName(4)) for face in collection.fonts]
-    return next((number for number, name in enumerate(names) if re.search(r"\bSC\b", name)), 0)
-
-
-def _to_truetype(font: TTFont) -> None:
-    """Replace PostScript outlines (CFF) by quadratic ones (glyf)."""
-    order, glyphs = font.getGlyphOrder(), font.getGlyphSet()
-    drawn = {}
-    for name in order:
-        pen = TTGlyphPen(None)
-        glyphs[name].draw(Cu2QuPen(pen, CONVERSION_ERROR_UNITS, reverse_direction=True))
-        drawn[name] = pen.glyph()
-    font["loca"], glyf = newTable("loca"), newTable("glyf")
-    glyf.glyphOrder, glyf.glyphs = order, drawn
-    font["glyf"] = glyf
-    del font["CFF "]
-    _set_maximum_profile(font)
-    font["head"].glyphDataFormat = 0
-    font["post"].formatType = 3.0
-    font.sfntVersion = "\0\1\0\0"
-
-
-def _set_maximum_profile(font: TTFont) -> None:
-    """A ``maxp`` table of version 1.0, which TrueType outlines need (OpenType, maxp)."""
-    profile = font["maxp"]
-    profile.tableVersion = 0x00010000
-    profile.maxZones = 1
-    for field in (
-        "maxTwilightPoints",
-        "maxStorage",
-        "maxFunctionDefs",
-        "maxInstructionDefs",
-        "maxStackElements",
-        "maxSizeOfInstructions",
-        "maxComponentElements",
-        "maxComponentDepth",
-        "maxPoints",
-        "maxContours",
-        "maxCompositePoints",
-        "maxCompositeContours",
-    ):
-        setattr(profile, field, 0)

@@ -30,7 +30,7 @@ TITLE: Final = ("Chest decision-support report", "胸部辅助决策报告")
 BANNER_HEIGHT: Final = 9 * mm
 OWN_WORDS: Final = (
     "未评估任何所见。依据降低升高百分点量检查原文模型关注区域仅供定位参考，诊断请以原始图像为准。不适用：通过未页第共"
-    "↑↓→—–…“”•·≤≥≈±µ°×⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+    "↑↓→—–…“”•·≤≥≈±µ°×¹²³^"
 )
 """Characters that the page writes by itself, beyond the report's values and the labels."""
 

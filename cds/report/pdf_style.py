@@ -16,7 +16,7 @@ from reportlab.platypus import CondPageBreak, Flowable, Paragraph, Spacer, Table
 
 from cds.report.labels import SECTIONS, Bilingual
 from cds.report.pdf_fonts import Fonts
-from cds.report.wording import one_line
+from cds.report.wording import clean, one_line
 
 MARGIN: Final = 15 * mm
 WIDTH: Final = A4[0] - 2 * MARGIN
@@ -39,6 +39,9 @@ ASSERTION_COLOURS: Final[Mapping[str, Color]] = MappingProxyType(
 """A colour never says it alone: the word stands beside it."""
 
 ROOM_BELOW_HEADING: Final = 32 * mm
+LONGEST_TEXT: Final = 1500
+"""Characters in one paragraph, which may stand in a column of half the page."""
+MOST_LINES: Final = 20
 LONGEST_CELL: Final = 700
 """Characters in one cell of a table: a cell must fit on a page."""
 
@@ -68,8 +71,10 @@ class Page:
     def text(
         self, text: str, size: float = 8.5, *, bold: bool = False, colour: Color = INK, right: bool = False
     ) -> Paragraph:
-        """Text, as it is: no markup in it is obeyed."""
-        return Paragraph(self.fonts.markup(text[:4000]), self.style(size, bold=bold, colour=colour, right=right))
+        """Text, as it is: no markup in it is obeyed; cut where it would not fit on a page."""
+        kept = "\n".join(clean(text).split("\n")[:MOST_LINES])
+        fitting = kept if len(kept) <= LONGEST_TEXT else kept[:LONGEST_TEXT] + "…"
+        return Paragraph(self.fonts.markup(fitting), self.style(size, bold=bold, colour=colour, right=right))
 
     def cell(self, text: str, size: float = 8, *, bold: bool = False, colour: Color = INK) -> Paragraph:
         """Text for a table, on one line as far as it came, and cut where it would not fit on a page."""
@@ -153,7 +158,7 @@ class Page:
         """Short lines, each with a dot."""
         style = self.style(size)
         style.leftIndent, style.bulletIndent = 9, 1
-        return [Paragraph(self.fonts.markup(one_line(line, 1500)), style, bulletText="•") for line in lines]
+        return [Paragraph(self.fonts.markup(one_line(line, LONGEST_TEXT)), style, bulletText="•") for line in lines]
 
 
 def gap(points: float = 4) -> Flowable:

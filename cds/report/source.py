@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +72,9 @@ TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 DELIMITERS: Final = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 """Characters that switch a code extension back to the first character set (PS3.5 6.1.2.5.3)."""
 
+ESCAPES: Final = re.compile("\x1b[ -/]*[0-~]")
+"""Escape sequences (ISO/IEC 2022) that Python's GB2312 codec leaves in what it decoded."""
+
 STANDALONE: Final = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Character sets that stand alone: beside code extensions they win."""
 
@@ -113,7 +117,9 @@ def read_header(report: Report) -> SourceHeader:
 def _read(instance: Instance) -> Dataset | None:
     tags = [*PATIENT_AND_STUDY, "SpecificCharacterSet", "TimezoneOffsetFromUTC"]
     try:
-        return dcmread(instance.path, stop_before_pixels=True, force=True, specific_tags=tags)
+        with warnings.catch_warnings():  # pydicom warns of character sets that `_term` knows how to read
+            warnings.simplefilter("ignore")
+            return dcmread(instance.path, stop_before_pixels=True, force=True, specific_tags=tags)
     except UNREADABLE:
         return None
 
@@ -181,7 +187,7 @@ def _decoded(raw: bytes, vr: str, encodings: list[str]) -> str:
     if vr not in TEXT_VRS:
         return stripped.decode("ascii", "replace")
     if b"\x1b" in stripped:
-        return charset.decode_bytes(stripped, encodings, DELIMITERS)
+        return ESCAPES.sub("", charset.decode_bytes(stripped, encodings, DELIMITERS))
     for encoding in ("ascii", *encodings[1:], encodings[0]):
         try:
             return stripped.decode(encoding)

@@ -19,7 +19,7 @@ BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Direction marks, which could make a line read as something else."""
 
 TEN_TO: Final = re.compile(r"10\*(-?\d+)")
-RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""UCUM's power of ten, as in ``"10*9/L"``."""
 
 URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Assertion.NOT_ASSESSED)
 """The order in which an impression speaks."""
@@ -89,7 +89,7 @@ def unit(ucum: str) -> str:
     if ucum in ("", "1"):
         return ""
     shown = {"mm3": "mm³", "cm3": "cm³", "[hnsf'U]": "HU", "Cel": "°C", "{ratio}": ""}.get(ucum, ucum)
-    return f" {TEN_TO.sub(lambda match: '10' + match[1].translate(RAISED), shown)}".rstrip()
+    return (" " + TEN_TO.sub(r"×10^\1", shown)).rstrip()
 
 
 def place(site: Site | None) -> Bilingual:

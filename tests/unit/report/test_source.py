@@ -55,7 +55,7 @@ def test_an_unknown_character_set_keeps_every_byte(tmp_path: Path) -> None:
 def test_nested_identifiers_are_copied_with_their_text_decoded(tmp_path: Path) -> None:
     other = Dataset()
     other.PatientID, other.IssuerOfPatientID, other.TypeOfPatientID = "A-1", "Krankenhaus Süd", "TEXT"
-    header = header_of(tmp_path, charset="ISO_IR 100", OtherPatientIDsSequence=[other])  # type: ignore[arg-type]
+    header = header_of(tmp_path, charset="ISO_IR 100", name="Müller", OtherPatientIDsSequence=[other])  # type: ignore[arg-type]
     (copied,) = header.elements.OtherPatientIDsSequence
     assert (copied.PatientID, copied.IssuerOfPatientID) == ("A-1", "Krankenhaus Süd")
 

@@ -47,7 +47,7 @@ def test_chinese_and_both_languages_are_to_be_had(tmp_path: Path) -> None:
     report = xray_only_report(tmp_path)
     chinese, both = shown(report, "zh"), shown(report, "both")
     assert "未经医师确认" in chinese
-    assert "unverified" not in chinese
+    assert "needs review" not in chinese
     assert "未经医师确认" in both
     assert "unverified" in both
 

@@ -71,7 +71,8 @@ def test_a_number_has_four_significant_digits_at_most(value: float, said: str) -
 
 
 @pytest.mark.parametrize(
-    ("ucum", "said"), [("mm", " mm"), ("mm3", " mm³"), ("10*9/L", " 10⁹/L"), ("10*-3", " 10⁻³"), ("1", ""), ("", "")]
+    ("ucum", "said"),
+    [("mm", " mm"), ("mm3", " mm³"), ("10*9/L", " ×10^9/L"), ("10*-3", " ×10^-3"), ("1", ""), ("", "")],
 )
 def test_a_ucum_unit_is_written_as_one_reads_it(ucum: str, said: str) -> None:
     assert unit(ucum) == said
