@@ -13,7 +13,7 @@ from cds.dicom.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-_GRID_MM: Final = 2.8
+_GRID_MM: Final = 2.1
 """The lungs are found on voxels of at most this size: fine enough for the dent of a 5 mm nodule, and fast."""
 _AIR_BELOW_HU: Final = -400
 """Half way between aerated lung (-860) and soft tissue (+40)."""

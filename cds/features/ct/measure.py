@@ -19,6 +19,10 @@ _VESSEL_SHARES: Final = (0.6, 0.72, 0.84)
 """What is thinner than this share of the nodule's radius is cut off as a vessel; more only where that is not enough."""
 _EDGE_MM: Final = 1.8
 """How far beyond the half-value outline the scanner's blur carries a nodule's density (three sigma)."""
+_FOREIGN_EDGE_MM: Final = 1.2
+"""How far the blurred edges of vessels and walls reach."""
+_HOPELESS: Final = 4.0
+"""So elongated is a vessel; nothing more need be measured."""
 _SHELL_MM: Final = 1.2
 _SHELL_FROM: Final = 0.1
 """Attachments are looked for outside the blurred edge and outside short spicules: a tenth of the diameter away."""
@@ -30,25 +34,25 @@ class Spot:
 
     Attributes
     ----------
-    mask
-        Its outline in the patch.
     core_hu
         The density of its inner part.
     attached, walled
         How much of its surface touches vessels, or the lungs' walls, 0..1.
+    severed
+        Whether vessels nearly as thick as itself had to be cut off.
     elongation
         Longest over shortest principal axis, 1 for a ball.
     axis_ends
         (row, column) in the volume of the ends of the long, then of the short axis.
     """
 
-    mask: Mask
     core_hu: float
     volume_mm3: float
     long_axis_mm: float
     short_axis_mm: float
     attached: float
     walled: float
+    severed: bool
     elongation: float
     centre: tuple[float, float, float]
     slice_number: int
@@ -72,32 +76,41 @@ def measure(patch: Patch, diameter_mm: float, slices: int) -> Spot | None:
     """
     background = _background(patch)
     grown = _grow(patch, diameter_mm, background)
-    if grown is None:
+    if grown is None or grown.core_hu < _MIN_CORE_HU:
         return None
-    mask, bright = grown
-    core = _core(patch, mask)
-    if core < _MIN_CORE_HU:
+    elongation = _elongation(grown.mask)
+    if elongation > _HOPELESS:
         return None
-    distance = ndimage.distance_transform_edt(~mask, sampling=patch.mm)
-    number, ends = _axes(patch, mask, background, core, slices)
+    number, ends = _axes(patch, grown.mask, background, grown.core_hu, slices)
     if not ends:
         return None
-    centre = patch.to_volume(np.array(ndimage.center_of_mass(mask)))
     long_axis, short_axis = _length(patch, ends[:2]), _length(patch, ends[2:])
-    attached, walled = _contacts(patch, distance, background, core, (long_axis + short_axis) / 2)
+    near = _Near.of(patch, grown, background)
+    attached, walled = near.contacts((long_axis + short_axis) / 2)
+    centre = patch.to_volume(np.array(ndimage.center_of_mass(grown.mask)))
     return Spot(
-        mask=mask,
-        core_hu=core,
-        volume_mm3=_volume(patch, mask, bright, distance, background, core),
+        core_hu=grown.core_hu,
+        volume_mm3=near.volume_mm3(),
         long_axis_mm=long_axis,
         short_axis_mm=short_axis,
         attached=attached,
         walled=walled,
-        elongation=_elongation(mask),
+        severed=grown.severed,
+        elongation=elongation,
         centre=(float(centre[0]), float(centre[1]), float(centre[2])),
         slice_number=number,
         axis_ends=ends,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grown:
+    """The outline of a spot in its patch, and all that is as bright around it."""
+
+    mask: Mask
+    bright: Mask
+    core_hu: float
+    severed: bool
 
 
 def _background(patch: Patch) -> float:
@@ -106,24 +119,24 @@ def _background(patch: Patch) -> float:
     return float(np.median(air)) if air.size > 50 else _LUNG_HU
 
 
-def _grow(patch: Patch, diameter_mm: float, background: float) -> tuple[Mask, Mask] | None:
-    """Outline at half the contrast, then without the vessels; and all that is bright around."""
-    m = patch.middle
-    near = slice(m - max(1, int(0.2 * diameter_mm / patch.mm)), m + max(1, int(0.2 * diameter_mm / patch.mm)) + 1)
+def _grow(patch: Patch, diameter_mm: float, background: float) -> _Grown | None:
+    """Outline at half the contrast, then without the vessels; twice, as the contrast is only then known."""
+    m, reach = patch.middle, max(1, int(0.2 * diameter_mm / patch.mm))
+    near = slice(m - reach, m + reach + 1)
     top = float(np.percentile(patch.hu[near, near, near], 75))
-    mask: Mask | None = None
-    bright: Mask = np.zeros_like(patch.inside)
+    grown: _Grown | None = None
     for _ in range(2):
-        bright = (patch.hu > (top + background) / 2) & patch.inside
-        mask = _without_vessels(bright, patch, diameter_mm)
-        if mask is None:
+        if top < _MIN_CORE_HU:
             return None
-        top = _core(patch, mask)
-    return (mask, bright) if mask is not None else None
+        grown = _without_vessels((patch.hu > (top + background) / 2) & patch.inside, patch, diameter_mm)
+        if grown is None or abs(grown.core_hu - top) < 0.05 * (top - background):
+            break
+        top = grown.core_hu
+    return grown
 
 
-def _without_vessels(bright: Mask, patch: Patch, diameter_mm: float) -> Mask | None:
-    """Opening with a ball of about half the spot's own radius, and the piece in the middle."""
+def _without_vessels(bright: Mask, patch: Patch, diameter_mm: float) -> _Grown | None:
+    """Opening with a ball of a share of the spot's own radius, and the piece in the middle."""
     depth = ndimage.distance_transform_edt(bright, sampling=patch.mm)
     m, reach = patch.middle, max(1, int(0.35 * diameter_mm / patch.mm))
     near = (slice(m - reach, m + reach + 1),) * 3
@@ -132,47 +145,76 @@ def _without_vessels(bright: Mask, patch: Patch, diameter_mm: float) -> Mask | N
         return None
     peak = np.unravel_index(int(depth[near].argmax()), depth[near].shape)
     top = tuple(int(p) + m - reach for p in peak)
-    opened = (_opened(bright, depth, top, share * radius, patch.mm) for share in _VESSEL_SHARES)
-    return next((mask for mask in opened if not _cut_off(mask)), None)
+    for share in _VESSEL_SHARES:
+        mask = _opened(bright, depth, top, share * radius, patch.mm)
+        if mask is not None:
+            core = float(patch.hu[mask & (depth >= 0.6 * radius)].mean())
+            return _Grown(mask, bright, core, share > _VESSEL_SHARES[0])
+    return None
 
 
-def _opened(bright: Mask, depth: Vector, top: tuple[int, ...], radius: float, mm: float) -> Mask:
-    """What balls of `radius` reach that stay inside `bright` and hang together with the one at `top`."""
+def _opened(bright: Mask, depth: Vector, top: tuple[int, ...], radius: float, mm: float) -> Mask | None:
+    """What balls of `radius` reach that stay inside `bright` and hang together with the one at `top`.
+
+    None where it reaches the border of the patch: no nodule of the size that was looked for.
+    """
     labels, _ = ndimage.label(depth > radius)
     core = labels == labels[top]
-    return np.asarray((ndimage.distance_transform_edt(~core, sampling=mm) <= radius + 0.5 * mm) & bright)
+    grow = int(np.ceil(radius / mm)) + 2
+    box = _box(core, grow)
+    mask = np.zeros_like(bright)
+    mask[box] = (ndimage.distance_transform_edt(~core[box], sampling=mm) <= radius + 0.5 * mm) & bright[box]
+    touching = any(np.moveaxis(mask, axis, 0)[[0, -1]].any() for axis in range(3))
+    return None if touching else mask
 
 
-def _cut_off(mask: Mask) -> bool:
-    """Whether it reaches the border of the patch: no nodule of the size that was looked for."""
-    return bool(any(np.moveaxis(mask, axis, 0)[[0, -1]].any() for axis in range(3)))
+def _box(mask: Mask, margin: int) -> tuple[slice, ...]:
+    """The smallest box around the mask, and a margin."""
+    tight = ndimage.find_objects(mask.astype(np.uint8))[0]
+    ends = zip(tight, mask.shape, strict=True)
+    return tuple(slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in ends)
 
 
-def _core(patch: Patch, mask: Mask) -> float:
-    """The mean density of the inner half, where blur does not reach."""
-    depth = ndimage.distance_transform_edt(mask, sampling=patch.mm)
-    return float(patch.hu[depth >= 0.6 * depth.max()].mean())
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """The surroundings of a spot: shares of its density, distances from it (mm), what else is there."""
 
+    share: NDArray[np.float32]
+    distance: Vector
+    mask: Mask
+    bright: Mask
+    inside: Mask
+    mm: float
 
-def _contacts(patch: Patch, distance: Vector, background: float, core: float, size_mm: float) -> tuple[float, float]:
-    start = max(1.0, _SHELL_FROM * size_mm)
-    shell = (distance > start) & (distance <= start + _SHELL_MM)
-    count = max(int(shell.sum()), 1)
-    dense = patch.hu > background + 0.4 * (core - background)
-    walled = int((shell & ~patch.inside).sum())
-    attached = int((shell & patch.inside & dense).sum())
-    return attached / count, walled / count
+    @classmethod
+    def of(cls, patch: Patch, grown: _Grown, background: float) -> _Near:
+        """Cut out as much as can matter: up to 6 mm from the spot."""
+        box = _box(grown.mask, int(6 / patch.mm) + 2)
+        return cls(
+            share=(patch.hu[box] - background) / (grown.core_hu - background),
+            distance=ndimage.distance_transform_edt(~grown.mask[box], sampling=patch.mm),
+            mask=grown.mask[box],
+            bright=grown.bright[box],
+            inside=patch.inside[box],
+            mm=patch.mm,
+        )
 
+    def contacts(self, size_mm: float) -> tuple[float, float]:
+        """The shares of the surface that touch vessels, and walls."""
+        start = max(1.0, _SHELL_FROM * size_mm)
+        shell = (self.distance > start) & (self.distance <= start + _SHELL_MM)
+        count = max(int(shell.sum()), 1)
+        attached = int((shell & self.inside & (self.share > 0.4)).sum())
+        return attached / count, int((shell & ~self.inside).sum()) / count
 
-def _volume(patch: Patch, mask: Mask, bright: Mask, distance: Vector, background: float, core: float) -> float:
-    """The sum of each voxel's share of the nodule's density: blur moves density, and keeps its sum."""
-    others = bright & ~mask & (distance > patch.mm * 1.5)
-    foreign = ndimage.distance_transform_edt(~others, sampling=patch.mm) <= 1.2 if others.any() else others
-    wall = ~patch.inside
-    near_wall = ndimage.distance_transform_edt(~wall, sampling=patch.mm) <= 1.2 if wall.any() else wall
-    edge = (distance > 0) & (distance <= _EDGE_MM) & ~foreign & ~near_wall
-    share = (patch.hu - background) / (core - background)
-    return float(np.clip(share[mask], 0, 1.2).sum() + share[edge].sum()) * patch.mm**3
+    def volume_mm3(self) -> float:
+        """The sum of each voxel's share of the spot's density: blur moves density, and keeps its sum."""
+        others = (self.bright & ~self.mask & (self.distance > self.mm * 1.5)) | ~self.inside
+        reach = max(1, round(_FOREIGN_EDGE_MM / self.mm))
+        foreign = ndimage.binary_dilation(others, iterations=reach)
+        edge = (self.distance > 0) & (self.distance <= _EDGE_MM) & ~foreign
+        own = np.clip(self.share[self.mask], 0, 1.2).sum() + self.share[edge].sum()
+        return float(own) * self.mm**3
 
 
 def _elongation(mask: Mask) -> float:

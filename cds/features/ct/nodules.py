@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import pi
 from typing import Final
 
 import numpy as np
@@ -16,17 +17,26 @@ from cds.features.ct.patch import cut
 _MAX_ATTACHED: Final = 0.22
 """A nodule of twice a vessel's width touches it with about 6 % of its surface; a piece of vessel with a third."""
 _LARGE_MM: Final = 12.0
-_MAX_ATTACHED_LARGE: Final = 0.14
-"""Of that size only the vessels of the hilum are as thick, and those go on at both ends and branch."""
+_MAX_ATTACHED_LARGE: Final = 0.18
+"""Of that size only the vessels of the hilum are as thick, and those go on at both ends and branch (0.2 and more)."""
+_MAX_ATTACHED_SEVERED: Final = 0.1
+"""Where thick vessels had to be cut off, a nodule still bulges out of them."""
 _MAX_WALLED: Final = 0.5
 _MAX_CONTACT: Final = 0.55
 _MAX_ELONGATION: Final = 2.2
+_MAX_AXIS_RATIO: Final = 2.5
+_COMMON_MM: Final = 10.0
+_MAX_ELONGATION_COMMON: Final = 1.9
+_MAX_AXIS_RATIO_COMMON: Final = 2.0
+"""Below 10 mm most spots are vessels, and nodules are rounder."""
+_MIN_FULLNESS: Final = 0.45
+"""Volume over that of a ball of the mean diameter; less is a flat sliver at the wall."""
 _SMALL_MM: Final = 6.0
 _MIN_HU_SMALL: Final = -200.0
 """Smaller and fainter spots cannot be told from branching vessels, and little follows below 6 mm (Fleischner 2017)."""
 _MAX_WALLED_SMALL: Final = 0.3
 _BONE_HU: Final = 200.0
-_MAX_AXIS_RATIO: Final = 2.5
+_BONE_WALLED: Final = 0.1
 _SUBSOLID_BELOW_HU: Final = -200.0
 
 
@@ -75,17 +85,20 @@ def find_nodules(volume: Volume, lungs: Lungs, *, min_diameter_mm: float = 4.0, 
 
 def is_nodule(spot: Spot) -> bool:
     """Whether it is round and free enough to be a nodule rather than a vessel, a fold of the wall, or bone."""
-    large, small = spot.mean_diameter_mm >= _LARGE_MM, spot.mean_diameter_mm < _SMALL_MM
-    too_small_to_tell = small and (spot.core_hu < _MIN_HU_SMALL or spot.walled > _MAX_WALLED_SMALL)
-    bone = spot.core_hu > _BONE_HU and spot.walled > 0.1
+    size = spot.mean_diameter_mm
+    limit = _MAX_ATTACHED_SEVERED if spot.severed else _MAX_ATTACHED_LARGE if size >= _LARGE_MM else _MAX_ATTACHED
+    free = spot.attached <= limit and spot.walled <= _MAX_WALLED and spot.attached + spot.walled <= _MAX_CONTACT
+    faint = size < _SMALL_MM and (spot.core_hu < _MIN_HU_SMALL or spot.walled > _MAX_WALLED_SMALL)
+    bone = spot.core_hu > _BONE_HU and spot.walled > _BONE_WALLED
+    return free and _is_round(spot) and not faint and not bone
+
+
+def _is_round(spot: Spot) -> bool:
+    size, common = spot.mean_diameter_mm, spot.mean_diameter_mm < _COMMON_MM
     return (
-        spot.attached <= (_MAX_ATTACHED_LARGE if large else _MAX_ATTACHED)
-        and spot.walled <= _MAX_WALLED
-        and spot.attached + spot.walled <= _MAX_CONTACT
-        and spot.elongation <= _MAX_ELONGATION
-        and spot.long_axis_mm <= _MAX_AXIS_RATIO * spot.short_axis_mm
-        and not too_small_to_tell
-        and not bone
+        spot.elongation <= (_MAX_ELONGATION_COMMON if common else _MAX_ELONGATION)
+        and spot.long_axis_mm <= (_MAX_AXIS_RATIO_COMMON if common else _MAX_AXIS_RATIO) * spot.short_axis_mm
+        and spot.volume_mm3 >= _MIN_FULLNESS * pi / 6 * size**3
     )
 
 

@@ -56,7 +56,7 @@ class Patch:
 
     def slice_index(self, slice_number: int) -> int:
         """The patch's index along the first axis that lies nearest to a slice of the volume."""
-        return int(round((slice_number - self.centre[0]) * self.spacing_mm[0] / self.mm)) + self.middle
+        return round(float((slice_number - self.centre[0]) * self.spacing_mm[0] / self.mm)) + self.middle
 
 
 def cut(volume: Volume, lungs: Lungs, index: tuple[float, float, float], diameter_mm: float) -> Patch:
