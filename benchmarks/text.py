@@ -165,6 +165,7 @@ def print_sentences() -> None:
         for own, expected, sentence in rows:
             if own == language:
                 truth = Counter(expected.split()) if expected != "-" else Counter()
+                truth = Counter({item.partition(":")[0]: count for item, count in truth.items()})
                 found = Counter(f"{m.key}={m.assertion.value}" for m in parse(sentence).mentions)
                 counts.update(
                     hit=(truth & found).total(), false=(found - truth).total(), missed=(truth - found).total()
