@@ -135,7 +135,7 @@ def _is_dicom(path: Path) -> bool:
 def _grey(image: Image.Image) -> Pixels:
     """Grey values of an image file; 16 bit PNG stays 16 bit, colours become luminance."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L", "1"):
-        return np.asarray(image).astype(np.float32)
+        return np.asarray(image, dtype=np.float32)
     return _luminance(np.asarray(image.convert("RGB")))
 
 

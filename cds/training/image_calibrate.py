@@ -23,8 +23,7 @@ _BAND: Final = 0.95
 _PULL: Final = 1e-3
 """Keeps the slope finite where a few images are told apart without an error."""
 _QUANTILE: Final = 0.999
-_SLACK: Final = 1.25
-"""Unfamiliar is a quarter beyond what one in a thousand held-out images, shifted or not, reaches."""
+"""Familiar is what all but one in a thousand held-out images, as they are or shifted, reach."""
 
 
 def _cropped(images: Tensor) -> Tensor:
@@ -119,6 +118,8 @@ def whitening(features: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
 
 
 def familiarity_of(distances: Tensor, basis: str) -> Familiarity:
-    """Limits for distances (n, 2) of images that must still be read."""
-    limits = torch.quantile(distances, _QUANTILE, dim=0) * _SLACK
-    return Familiarity(distance=float(limits[0]), residual=float(limits[1].clamp_min(1e-6)), basis=basis)
+    """Limits for distances (n, 4), in the order of `Familiarity`, of images that must still be read."""
+    limits = [float(limit) for limit in torch.quantile(distances, _QUANTILE, dim=0).clamp_min(1e-6)]
+    return Familiarity(
+        distance=limits[0], residual=limits[1], picture_distance=limits[2], picture_residual=limits[3], basis=basis
+    )

@@ -76,7 +76,9 @@ def _calibration(sidecar: Sidecar) -> str:
   {fitted.present_from:.2f} (95 % specificity) PRESENT, between them UNCERTAIN.
 - The interval of a probability spans the networks.
 - Unfamiliar images: embedding distance above {limits.distance:.2f} or residual above {limits.residual:.3f},
-  set on {limits.basis}; beyond twice that the model abstains.
+  or the picture itself, coarsely seen, by {limits.picture_distance:.2f} or {limits.picture_residual:.3f} in principal
+  components of the training images; set on {limits.basis};
+  beyond one and a half times that the model abstains.
 """
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 from torch.nn import functional
 
-from cds.features.xray.model import Familiarity, Sidecar, XrayModel, chosen_device
+from cds.features.xray.model import Familiarity, Sidecar, XrayModel, chosen_device, pictured
 from cds.features.xray.network import PneumoniaNet, parameters
 from cds.training.image_calibrate import SHIFTS, Floats, calibration_of, familiarity_of, shifted, whitening
 from cds.training.image_card import model_card
@@ -29,6 +29,7 @@ _AT_ONCE: Final = 128
 _REPEATS: Final = 1000
 _EMBEDDED: Final = 1500
 """Images that the embedding is fitted on, evenly from all: it has a hundredth as many components."""
+_PICTURE_COMPONENTS: Final = 32
 _BOTH: Final = "each image as it is and once shifted"
 
 
@@ -62,7 +63,7 @@ def finished(
     )
     model, tensors = _projected(sidecar, states, pixels[rest], settings)
     held = pixels[split.held]
-    far = [model.embedded(scored(model, part)[1])[1] for part in (held, shifted(held, settings.seed))]
+    far = [model.distances(part, scored(model, part)[1]) for part in (held, shifted(held, settings.seed))]
     content = save_tensors(tensors)
     sidecar = replace(
         sidecar,
@@ -78,9 +79,10 @@ def _projected(
 ) -> tuple[XrayModel, State]:
     """The model with its embedding fitted on the training images."""
     width, device = settings.widths[-1] * settings.members, chosen_device(settings.device)
-    bare = XrayModel(sidecar, _tensors(states, torch.zeros(width), torch.eye(width)), device)
+    picture = whitening(pictured(images), _PICTURE_COMPONENTS)
+    bare = XrayModel(sidecar, _tensors(states, (torch.zeros(width), torch.eye(width)), picture), device)
     some = images[:: -(-len(images) // _EMBEDDED)]
-    tensors = _tensors(states, *whitening(scored(bare, some)[1], settings.embedding))
+    tensors = _tensors(states, whitening(scored(bare, some)[1], settings.embedding), picture)
     return XrayModel(sidecar, tensors, device), tensors
 
 
@@ -163,8 +165,9 @@ def resized(images: Images, size: int) -> Tensor:
     return functional.interpolate(whole, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def _tensors(states: Sequence[State], centre: Tensor, axes: Tensor) -> State:
-    """The networks in half precision, the projection in single: what is measured is what is shipped."""
+def _tensors(states: Sequence[State], projection: tuple[Tensor, Tensor], picture: tuple[Tensor, Tensor]) -> State:
+    """The networks in half precision, the projections in single: what is measured is what is shipped."""
     members = {f"{number}.{name}": part.half() for number, state in enumerate(states) for name, part in state.items()}
-    whole = members | {"projection.centre": centre, "projection.axes": axes}
-    return {name: value.contiguous() for name, value in whole.items()}
+    for name, (centre, axes) in (("projection", projection), ("picture", picture)):
+        members |= {f"{name}.centre": centre, f"{name}.axes": axes}
+    return {name: value.contiguous() for name, value in members.items()}

@@ -25,6 +25,7 @@ from cds.features.xray.prepare import equalised, squashed
 FORMAT: Final = "cds-chest-xray-1"
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "chest_xray.safetensors"
 HEAT_MAP_SIDE: Final = 14
+_PICTURE_SIDE: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,14 @@ class Familiarity:
     """How far from the training images is too far.
 
     `distance` and `residual` are the limits of the root mean square of the embedding and of what it
-    leaves out; an image beyond either is unlike the training images. `basis` says how they were set.
+    leaves out, `picture_distance` and `picture_residual` those of the picture itself, coarsely seen; an
+    image beyond any is unlike the training images. `basis` says how they were set.
     """
 
     distance: float = math.inf
     residual: float = math.inf
+    picture_distance: float = math.inf
+    picture_residual: float = math.inf
     basis: str = ""
 
 
@@ -110,7 +114,7 @@ class Reading:
     embedding
         Whitened principal components of the members' features, shape (d,).
     unfamiliarity
-        1 is the limit of what the training images look like, 2 is twice as far.
+        1 is the limit of what the training images look like, 2 is twice as far away.
     heat_map
         Grad-CAM, shape (14, 14), 0..1, over the whole image.
     """
@@ -135,6 +139,7 @@ class XrayModel:
                 for number in range(sidecar.architecture.members)
             )
             self._centre, self._axes = tensors["projection.centre"].float(), tensors["projection.axes"].float()
+            self._picture = tensors["picture.centre"].float(), tensors["picture.axes"].float()
         except (KeyError, RuntimeError) as error:
             raise ConfigError(f"the weights do not fit their sidecar: {type(error).__name__}") from None
 
@@ -173,7 +178,8 @@ class XrayModel:
         with self._lock:
             logits, features = self.scored(image)
             heat = self._heat_map(image)
-        embedding, distances = self.embedded(features)
+        embedding = self.embedded(features)
+        distances = self.distances(image, features)
         chances = self.probabilities(logits)
         each = [float(chance) for chance in self.probabilities(logits.T)]
         if not all(torch.isfinite(part).all() for part in (chances, embedding, distances, heat)):
@@ -205,14 +211,20 @@ class XrayModel:
         calibration = self.sidecar.calibration
         return torch.sigmoid(logits.mean(1) * calibration.scale + calibration.offset)
 
-    def embedded(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings, shape (n, d), and distances, shape (n, 2): within the projection, and off it."""
-        return projected(features, self._centre, self._axes)
+    def embedded(self, features: Tensor) -> Tensor:
+        """Embeddings, shape (n, d), of features (n, members * widths[-1])."""
+        return projected(features, self._centre, self._axes)[0]
+
+    def distances(self, images: Tensor, features: Tensor) -> Tensor:
+        """Distances from the training images, shape (n, 4): as `Familiarity` names them."""
+        inner = projected(features, self._centre, self._axes)[1]
+        return torch.cat([inner, projected(pictured(images), *self._picture)[1]], 1)
 
     def unfamiliarity(self, distances: Tensor) -> Tensor:
-        """The larger of both distances in units of its limit, shape (n,)."""
-        limits = self.sidecar.familiarity
-        return (distances / torch.tensor([limits.distance, limits.residual])).amax(1)
+        """The largest distance in units of its limit, shape (n,)."""
+        known = self.sidecar.familiarity
+        limits = [known.distance, known.residual, known.picture_distance, known.picture_residual]
+        return (distances / torch.tensor(limits)).amax(1)
 
     def _heat_map(self, image: Tensor) -> Tensor:
         ready = equalised(image).to(self.device)
@@ -232,6 +244,12 @@ def projected(features: Tensor, centre: Tensor, axes: Tensor) -> tuple[Tensor, T
     back = embedding @ torch.linalg.pinv(axes)
     off = (moved - back).square().mean(1).sqrt()
     return embedding, torch.stack([embedding.square().mean(1).sqrt(), off], 1)
+
+
+def pictured(images: Tensor) -> Tensor:
+    """What a picture looks like from afar: equalised and coarse, shape (n, side * side)."""
+    side = (_PICTURE_SIDE, _PICTURE_SIDE)
+    return functional.interpolate(equalised(images), size=side, mode="bilinear", antialias=True).flatten(1)
 
 
 def chosen_device(name: str) -> torch.device:
