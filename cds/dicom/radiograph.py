@@ -121,7 +121,7 @@ def stretched(values: npt.NDArray[np.floating]) -> Pixels:
         low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.zeros(values.shape, dtype=np.float32)
-    return np.clip((values.astype(np.float32) - low) / (high - low), 0.0, 1.0, dtype=np.float32)
+    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0), dtype=np.float32)
 
 
 def _is_dicom(path: Path) -> bool:
