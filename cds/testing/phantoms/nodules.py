@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from cds.testing.phantoms.thorax import SOFT_HU, Array, Thorax
 
 
+_SUNK = (0.94, 0.985)
+"""A ball sunk into a plane by a fifth of its radius has 97 % of its volume outside."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodule:
     """A sphere. `centre_mm` is (x, y, z) in LPS mm, `hu` its density before the scanner's blur."""
@@ -78,13 +82,14 @@ def _candidate(
 
 
 def _touches_the_wall(thorax: Thorax, centre: NDArray[np.float64], depth: float, r: float) -> bool:
-    """Whether the pleura that it touches is the outer chest wall, not mediastinum, heart or diaphragm."""
-    if not 0.7 * r < depth < 0.9 * r:
+    """Whether it is sunk a little into the outer chest wall, and not into mediastinum, heart or diaphragm."""
+    if not 0.4 * r < depth < 0.95 * r:
         return False
-    out = np.array([centre[0], centre[1], 0.0])
-    beyond = centre + out / max(float(np.linalg.norm(out)), 1.0) * (depth / 0.6 + 1)
-    outside = float(thorax.lung_mm(*(np.array([v], np.float32) for v in beyond))[0]) > 0
-    return outside and abs(centre[0]) > 55 * thorax.scale and abs(centre[2]) < 70 * thorax.scale
+    if abs(centre[0]) < 55 * thorax.scale or abs(centre[2]) > 70 * thorax.scale:
+        return False
+    x, y, z = (float(value) for value in centre)
+    share = volume_in_lung_mm3(Nodule(centre_mm=(x, y, z), diameter_mm=2 * r), thorax, samples=25) / (4 / 3 * pi * r**3)
+    return _SUNK[0] < share < _SUNK[1]
 
 
 def blend(hu: Array, nodule: Nodule, origin_mm: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> None:
