@@ -114,6 +114,7 @@ def stretched(values: npt.NDArray[np.floating]) -> Pixels:
     ValueError
         When a value is NaN or infinite.
     """
+    values = np.asarray(values, dtype=np.float32)
     if not np.isfinite(values).all():
         raise ValueError("pixel values that are no numbers")
     low, high = (float(v) for v in np.percentile(values, _TAILS))
