@@ -39,6 +39,10 @@ SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
 )
 SERIES_NUMBER: Final = 9001
 MEDIA_TYPE: Final = "application/dicom"
+SERIES_OF: Final[Mapping[Modality, frozenset[str]]] = MappingProxyType(
+    {Modality.XRAY: frozenset({"CR", "DX"}), Modality.CT: frozenset({"CT"})}
+)
+"""The Modality (0008,0060) of the series that an imaging modality is read from."""
 ALWAYS_EXPECTED: Final = frozenset({Modality.LABS, Modality.TEXT})
 """What every patient could have; a study is of one imaging modality, and the other is not awaited."""
 
@@ -99,9 +103,10 @@ class StructuredReport:
 
 
 def is_partial(report: Report) -> bool:
-    """Whether inputs were missing: labs or text, or a modality that was there and did not pass its checks."""
+    """Whether inputs were missing: labs or text, or a modality of which the study has a series."""
+    sent = {series.modality.upper() for series in report.study.series}
     return any(
-        part.modality in ALWAYS_EXPECTED or any(not gate.passed for gate in part.gates) for part in report.missing
+        part.modality in ALWAYS_EXPECTED or sent & SERIES_OF.get(part.modality, frozenset()) for part in report.missing
     )
 
 

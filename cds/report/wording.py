@@ -26,6 +26,12 @@ URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Asse
 
 REASONS_ZH: Final = {
     "no extractor is configured": "未配置相应模块",
+    "the study has no CT series": "本检查无CT序列",
+    "the case has no report and no reason for the examination": "无报告文本，也无检查原因",
+    "no laboratory values: no source of laboratory values is configured, or it has none for this patient": (
+        "无检验结果：未配置检验来源，或该来源中无此患者的结果"
+    ),
+    "no observation of any modality bears on this finding": "各模态均无与此所见相关的观察",
 }
 
 

@@ -14,7 +14,7 @@ from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from cds.domain.evidence import Measurement
+from cds.domain.evidence import Measurement, Missing, Modality
 from cds.domain.report import Report
 from cds.errors import ReportError
 from cds.report.sr import StructuredReport
@@ -194,6 +194,15 @@ def test_every_algorithm_contributed_with_a_device_uid_of_its_own(tmp_path: Path
 def test_it_is_partial_only_where_inputs_were_missing(tmp_path: Path) -> None:
     assert written(full_report(tmp_path)).CompletionFlag == "COMPLETE"
     assert written(xray_only_report(tmp_path)).CompletionFlag == "PARTIAL"
+    report = full_report(tmp_path)
+    unread = Missing(modality=Modality.CT, reason="the slices are too thick")
+    assert written(replace(report, missing=(unread,))).CompletionFlag == "PARTIAL"
+
+
+def test_a_study_of_one_imaging_modality_does_not_wait_for_the_other(tmp_path: Path) -> None:
+    report = many_nodules_report(tmp_path, nodules=1, slices=2)
+    report = replace(report, missing=(Missing(modality=Modality.XRAY, reason="no radiograph in the study"),))
+    assert written(report).CompletionFlag == "COMPLETE"
 
 
 def test_a_revision_names_its_predecessor_in_the_same_series(tmp_path: Path) -> None:
