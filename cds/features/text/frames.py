@@ -114,7 +114,7 @@ def _described(
         if not polarity:
             continue
         if descriptor.end <= structure.start:
-            if _near(text, descriptor, structure, terms, structures, BACKWARD):
+            if not _inside(descriptor, terms) and _near(text, descriptor, structure, terms, structures, BACKWARD):
                 before = descriptor, polarity
         elif descriptor.end > structure.end:
             if before and structure.start - before[0].end <= ADJACENT:
@@ -123,6 +123,16 @@ def _described(
                 return descriptor, polarity
             return before
     return before
+
+
+def _inside(descriptor: Hit, terms: Sequence[Hit]) -> bool:
+    """Whether a description is part of a longer finding's name, and so spoken for: "胸腔积液及心包"."""
+    return any(
+        term.start <= descriptor.start
+        and descriptor.end <= term.end
+        and (term.start, term.end) != (descriptor.start, descriptor.end)
+        for term in terms
+    )
 
 
 def _near(text: str, first: Hit, second: Hit, terms: Sequence[Hit], structures: Sequence[Hit], limit: int) -> bool:

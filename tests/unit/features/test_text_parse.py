@@ -162,7 +162,7 @@ def test_every_way_to_write_a_finding_is_the_finding_and_spans_give_the_original
 
 
 @pytest.mark.parametrize(
-    "text", ["Left hemithorax.", "Contrast injection.", "A lobulated contour.", "pe", "The pest.", "tb"]
+    "text", ["Left hemithorax.", "Contrast injection.", "A lobulated contour.", "pe", "The pest.", "hf"]
 )
 def test_a_right_word_is_not_taken_for_a_misspelled_finding(text: str) -> None:
     assert parse(text).mentions == ()
