@@ -170,16 +170,3 @@ def _analyse(work: Analysis, attempt: Attempt) -> AnalysisResult:
     report = work.report(studies[0], datetime.now(UTC))
     report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
     return AnalysisResult(inputs_hash=report.inputs_hash, encodings=work.encode(report))
-
-
-def read_state(settings: Settings, study_instance_uid: str | None) -> dict[str, object]:
-    """Read the state that `cds state` shows, whether the node runs or not.
-
-    Raises
-    ------
-    ConfigError
-        When no node has ever run on this `data_dir`.
-    """
-    if not settings.data_dir.is_dir():
-        raise ConfigError(f"no node has run here yet: there is no folder {settings.data_dir}")
-    return Ledger(settings.data_dir, settings.database.url).state(study_instance_uid)

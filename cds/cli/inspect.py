@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -30,23 +31,29 @@ def state(
     as_json: JsonOption = False,
 ) -> None:
     """Show every study: its state, its reports, and how far their delivery is."""
-    from cds.app import read_state
+    from cds.store import Ledger
 
-    found = read_state(load(config), study or None)
+    settings = load(config)
+    if not settings.data_dir.is_dir():
+        raise ConfigError(f"no node has run here yet: there is no folder {settings.data_dir}")
+    with closing(Ledger(settings.data_dir, settings.database.url)) as ledger:
+        found = ledger.state(study or None)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    table = Table("Study", "State", "Instances", "Attempts", "Report", "Delivery", "Reason")
+    table = Table("State", "Instances", "Attempts", "Delivery")
+    for name in ("Study", "Report", "Reason"):
+        table.add_column(name, overflow="fold")
     studies = found["studies"]
     for row in studies if isinstance(studies, list) else []:
         reports = [report for report in row["reports"] if not report["superseded"]]
         table.add_row(
-            row["study_instance_uid"],
             row["state"],
             str(row["instances"]),
             str(row["attempts"]),
-            "\n".join(f"{report['sop_instance_uid']} (revision {report['revision']})" for report in reports),
             "\n".join(report["delivery"] for report in reports),
+            row["study_instance_uid"],
+            "\n".join(f"{report['sop_instance_uid']} (revision {report['revision']})" for report in reports),
             row["reason"],
         )
     Console().print(table)

@@ -79,7 +79,8 @@ def evaluate_fusion(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a fusion model on a real cohort."""
-    from cds.training.fusion import SHIPPED, evaluate
+    from cds.fusion.weights import SHIPPED
+    from cds.training.fusion import evaluate
 
     _tell(evaluate(manifest, weights=_existing(model) or SHIPPED), as_json)
 

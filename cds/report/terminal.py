@@ -19,7 +19,10 @@ from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SEC
 from cds.report.wording import number, one_line, percent, unit
 
 COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
-BAR_CELLS = 20
+BAR_CELLS = 12
+FINDING_CELLS = 24
+SURE_CELLS = 34
+"""With the assertion before them these fit into 80 columns."""
 MOST_LINES = 12
 LANGUAGES = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}
 
@@ -89,24 +92,18 @@ class _Shown:
 
     def _findings(self) -> RenderableType:
         table = Table(box=SIMPLE_HEAD, title=self._label(SECTIONS["findings"]), title_justify="left", expand=False)
-        for name in ("finding", "site"):
-            table.add_column(self._label(FIELDS[name]), overflow="fold")
-        table.add_column("")
-        table.add_column(self._label(FIELDS["probability"]), no_wrap=True)
-        table.add_column(self._label(SECTIONS["measurements"]), overflow="fold")
+        table.add_column("", no_wrap=True)
+        table.add_column(self._label(FIELDS["finding"]), min_width=FINDING_CELLS, ratio=2)
+        table.add_column(self._label(FIELDS["probability"]), min_width=SURE_CELLS, ratio=3)
         for finding in self.report["findings"]:
             table.add_row(*self._row(finding))
         return table
 
     def _row(self, finding: FindingJson) -> tuple[RenderableType, ...]:
         assertion = finding["assertion"]
-        return (
-            Text(self._code(finding["code"]), style="bold"),
-            Text(self._site(finding["site"])),
-            Text(self._label(ASSERTIONS[assertion]), style=COLOURS[assertion]),
-            self._sure(finding),
-            Text(", ".join(_measure(each) for each in finding["measurements"])),
-        )
+        about = [self._site(finding["site"]), ", ".join(_measure(each) for each in finding["measurements"])]
+        name = Text.assemble((self._code(finding["code"]), "bold"), *(f"\n{line}" for line in about if line))
+        return (Text(self._label(ASSERTIONS[assertion]), style=COLOURS[assertion]), name, self._sure(finding))
 
     def _site(self, site: SiteJson | None) -> str:
         if site is None:
@@ -117,7 +114,7 @@ class _Shown:
     def _sure(self, finding: FindingJson) -> Text:
         value = finding["probability"]
         if value is None:
-            return Text(one_line(finding["reason"], 60) or "–", style="dim")
+            return Text(one_line(finding["reason"]) or "–", style="dim")
         filled = round(BAR_CELLS * value)
         colour = COLOURS[finding["assertion"]]
         text = Text.assemble(("█" * filled, colour), ("░" * (BAR_CELLS - filled), "dim"), f" {percent(value)}")
