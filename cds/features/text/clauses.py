@@ -13,6 +13,7 @@ from cds.features.text.lexicon import Hit
 Joiner = Literal["", ",", ":", "(", ")", "stop", "and"]
 
 _MARKS: Final = re.compile(r"[,:()\[\]]")
+_JOINERS: Final[dict[str, Joiner]] = {",": ",", ":": ":", "(": "(", "[": "("}
 _AND: Final = re.compile(r"(?<![a-z])(?:and|with)(?![a-z])")
 _FIRST: Final = re.compile(r"[ (\[]*(?:(?:and|with)(?![a-z]) *)?")
 _OR: Final = re.compile(r"[ ]*(?:(?:and or|and|or|nor|versus|vs)(?![a-z])|[或及和与、]|以及|抑或)")
@@ -65,7 +66,7 @@ def _cuts(text: str, start: int, end: int, cues: Sequence[Hit]) -> dict[int, Joi
         at = mark.start()
         if any(a <= at < b for a, b in covered) or (mark.group() in ",:" and _inside_number(text, at)):
             continue
-        cuts[at + 1] = {",": ",", ":": ":", "(": "(", "[": "("}.get(mark.group(), ")")  # type: ignore[assignment]
+        cuts[at + 1] = _JOINERS.get(mark.group(), ")")
     for cue in cues:
         if "stop" in cue.kinds and cue.start > start and not _governed(text, cue, cues):
             cuts.pop(_skip_spaces_back(text, cue.start), None)
