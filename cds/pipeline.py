@@ -59,7 +59,7 @@ class Pipeline:
             findings=findings,
             knowledge=knowledge,
             impression=self.impression(findings, missing),
-            limits=LIMITS + tuple(dict.fromkeys(limit for part in evidence for limit in part.limits)),
+            limits=_limits(evidence, findings),
             inputs_hash=inputs_hash(case),
         )
 
@@ -79,6 +79,16 @@ class Pipeline:
         present = {part.modality for part in evidence} | {part.modality for part in missing}
         missing += [Missing(modality=m, reason="no extractor is configured") for m in Modality if m not in present]
         return tuple(evidence), tuple(missing)
+
+
+def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What a reader must know: of every report, of each part, and of each number's calibration."""
+    bases: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.probability is not None:
+            bases.setdefault(finding.calibrated_on or "nothing: it is not calibrated", []).append(finding.code.meaning)
+    calibrated = [f"The probability of {', '.join(names)} was calibrated on {basis}." for basis, names in bases.items()]
+    return tuple(dict.fromkeys([*LIMITS, *calibrated, *(limit for part in evidence for limit in part.limits)]))
 
 
 def _try(extractor: Extractor, case: Case) -> Evidence | Missing:

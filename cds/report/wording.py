@@ -31,7 +31,11 @@ REASONS_ZH: Final = {
     "no laboratory values: no source of laboratory values is configured, or it has none for this patient": (
         "无检验结果：未配置检验来源，或该来源中无此患者的结果"
     ),
+    "the study has no chest radiograph (CR or DX)": "本检查无胸部X线片",
     "no observation of any modality bears on this finding": "各模态均无与此所见相关的观察",
+    "stated in a report text; not assessed on the images": "见于报告文本，未在图像上评估",
+    "measured on the images; no calibrated probability exists for it": "图像测量值，无经校准的概率",
+    "seen on the image; no calibrated probability exists for it": "见于图像，无经校准的概率",
 }
 
 
@@ -181,6 +185,8 @@ def impression(findings: Sequence[Finding], missing: Sequence[Missing]) -> Bilin
     lines = [_group_sentence(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
     if not any(f.assertion in (Assertion.PRESENT, Assertion.UNCERTAIN) for f in findings):
         lines.insert(0, ("No finding was called present.", "未判定任何阳性所见。"))
+    bases = dict.fromkeys(f.calibrated_on for f in findings if f.probability is not None and f.calibrated_on)
+    lines += [(f"Probabilities hold for: {one_line(basis)}.", f"概率的依据：{one_line(basis)}。") for basis in bases]
     if missing:
         lines.append(
             (

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -68,6 +69,18 @@ def test_a_report_carries_findings_of_fusion_and_those_that_need_none() -> None:
     assert [finding.id for finding in report.findings] == ["lung_cancer", "nodule/1"]
     assert report.findings[1].reason
     assert "thin slices" in report.limits
+
+
+def test_every_report_says_on_what_its_probabilities_were_calibrated() -> None:
+    class Sure(Fusion):
+        def fuse(self, case: Case, evidence: Sequence[Evidence], missing: Sequence[Missing]) -> tuple[Finding, ...]:
+            (finding,) = super().fuse(case, evidence, missing)
+            return (replace(finding, probability=0.5, calibrated_on="a simulated cohort"),)
+
+    report = replace(pipeline(Ct()), fusion=Sure()).run(case(), NOW)
+    assert (
+        "The probability of Primary malignant neoplasm of lung was calibrated on a simulated cohort." in report.limits
+    )
 
 
 def test_an_extractor_that_fails_is_a_missing_modality_with_its_reason() -> None:
