@@ -20,7 +20,8 @@ _LARGE_MM: Final = 12.0
 _MAX_ATTACHED_LARGE: Final = 0.18
 """Of that size only the vessels of the hilum are as thick, and those go on at both ends and branch (0.2 and more)."""
 _MAX_ATTACHED_SEVERED: Final = 0.1
-"""Where thick vessels had to be cut off, a nodule still bulges out of them."""
+_MAX_ELONGATION_SEVERED: Final = 1.4
+"""Where thick vessels had to be cut off, a nodule still bulges out of them, round."""
 _MAX_WALLED: Final = 0.5
 _MAX_CONTACT: Final = 0.55
 _MAX_ELONGATION: Final = 2.2
@@ -95,8 +96,9 @@ def is_nodule(spot: Spot) -> bool:
 
 def _is_round(spot: Spot) -> bool:
     size, common = spot.mean_diameter_mm, spot.mean_diameter_mm < _COMMON_MM
+    elongation = _MAX_ELONGATION_COMMON if common else _MAX_ELONGATION
     return (
-        spot.elongation <= (_MAX_ELONGATION_COMMON if common else _MAX_ELONGATION)
+        spot.elongation <= (_MAX_ELONGATION_SEVERED if spot.severed else elongation)
         and spot.long_axis_mm <= (_MAX_AXIS_RATIO_COMMON if common else _MAX_AXIS_RATIO) * spot.short_axis_mm
         and spot.volume_mm3 >= _MIN_FULLNESS * pi / 6 * size**3
     )
