@@ -21,6 +21,7 @@ def test_the_impression_speaks_of_the_present_first_and_of_the_missing_last() ->
     assert english.split("\n") == [
         "Pneumonia (right lung): present, probability 83 % (95 % interval 71–91 %).",
         "Primary malignant neoplasm of lung: not assessed; no chest CT took part.",
+        f"Probabilities hold for: {pneumonia().calibrated_on}.",
         "Not available: laboratory.",
     ]
     assert chinese.split("\n")[0] == "肺炎（右肺）：存在，概率 83 %（95%区间 71–91 %）。"
@@ -35,7 +36,8 @@ def test_an_impression_without_a_positive_says_so_first() -> None:
 
 def test_many_nodules_are_one_line_with_the_largest() -> None:
     found = [nodule(1, "1.2", 4.0), nodule(2, "1.2", 11.5), nodule(3, "1.2", 6.0)]
-    assert impression(found, ())[0] == "Pulmonary nodule: 3, present; the largest 11.5 mm (left lung)."
+    first = impression(found, ())[0].split("\n")[0]
+    assert first == "Pulmonary nodule: 3, present; the largest 11.5 mm (left lung)."
 
 
 def test_a_finding_without_a_number_gives_its_reason() -> None:
