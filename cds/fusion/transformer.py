@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cds.domain.evidence import Algorithm, Assertion, Evidence, Missing, Site
+from cds.domain.evidence import Algorithm, Assertion, Evidence, Missing, Modality, Site
 from cds.domain.finding import Contribution, Finding
 from cds.domain.report import Case
 from cds.domain.vocabulary import ANATOMY, FINDINGS
@@ -42,11 +42,15 @@ class FusionSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """What the ensemble says about one case, each (targets,), and Shapley values (players, targets)."""
+    """What the ensemble says about one case, each (targets,), and Shapley values (players, targets).
+
+    `trusted` is the probability without the modalities whose gates were not passed.
+    """
 
     probability: Array
     low: Array
     high: Array
+    trusted: Array
     contributions: Array
 
 
@@ -73,20 +77,23 @@ class TransformerFusion:
         """
         weights = self._weights
         read = tokens_of(evidence, weights.spec, weights.xray.mean, weights.xray.projection)
-        scores = self._score(read)
+        scores = self._score(read, {part.modality for part in evidence if not all(gate.passed for gate in part.gates)})
         reason = _reason(evidence, read)
         return tuple(
             self._finding(column, target, read, scores, reason) for column, target in enumerate(weights.spec.targets)
         )
 
-    def _score(self, read: CaseTokens) -> _Scores:
+    def _score(self, read: CaseTokens, doubted: Set[Modality]) -> _Scores:
         """One batch: every coalition of the modalities present; the last row is the case itself."""
         present = read.tokens.present[0]
-        raw = self._weights.ensemble.log_odds(read.tokens.keep(coalitions(present)))
+        rows = coalitions(present)
+        raw = self._weights.ensemble.log_odds(read.tokens.keep(rows))
         if not np.isfinite(raw).all():
             raise FusionError("the fusion network gave NaN or infinity; no number of it is reported")
         probability, low, high = calibrated(raw, self._weights.spec.targets)
-        return _Scores(probability[-1], low[-1], high[-1], shapley(probability, int(present.sum())))
+        without = (rows == present & [modality not in doubted for modality in MODALITIES]).all(axis=1)
+        contributions = shapley(probability, int(present.sum()))
+        return _Scores(probability[-1], low[-1], high[-1], probability[without][0], contributions)
 
     def _finding(self, column: int, target: TargetSpec, read: CaseTokens, scores: _Scores, reason: str) -> Finding:
         because = read.because[target.id]
@@ -97,7 +104,7 @@ class TransformerFusion:
         return Finding(
             id=target.id,
             code=FINDINGS[target.id],
-            assertion=assertion_of(probability, target),
+            assertion=assertion_of(probability, float(scores.trusted[column]), target),
             algorithm=self._algorithm,
             probability=probability,
             interval=(float(scores.low[column]), float(scores.high[column])),
@@ -121,11 +128,15 @@ class TransformerFusion:
         )
 
 
-def assertion_of(probability: float, target: TargetSpec) -> Assertion:
-    """PRESENT or ABSENT outside the target's band, UNCERTAIN within it."""
-    if probability >= target.present_from:
+def assertion_of(probability: float, trusted: float, target: TargetSpec) -> Assertion:
+    """PRESENT or ABSENT outside the target's band, UNCERTAIN within it.
+
+    Both need the evidence whose gates were passed to say the same (`trusted`): what lies outside its
+    intended use may raise a doubt, and may not settle a finding.
+    """
+    if min(probability, trusted) >= target.present_from:
         return Assertion.PRESENT
-    return Assertion.ABSENT if probability < target.absent_below else Assertion.UNCERTAIN
+    return Assertion.ABSENT if max(probability, trusted) < target.absent_below else Assertion.UNCERTAIN
 
 
 def _reason(evidence: Sequence[Evidence], read: CaseTokens) -> str:

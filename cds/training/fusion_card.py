@@ -99,6 +99,9 @@ def _thresholds(spec: FusionSpec) -> Iterator[str]:
     for target in spec.targets:
         yield f"| {target.id} | {target.absent_below} | {target.present_from} | {target.band_source} |"
     yield ""
+    yield "Evidence whose gates were not passed (an adult's radiograph) moves the probability, but PRESENT and ABSENT"
+    yield "also need the probability without it to lie on the same side; else the finding is UNCERTAIN."
+    yield ""
 
 
 def _sources(cohort: Cohort) -> Iterator[str]:

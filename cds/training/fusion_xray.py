@@ -18,7 +18,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from cds.errors import ConfigError
-from cds.fusion.weights import XrayToken
+from cds.fusion.weights import XRAY_ARRAYS, XrayToken
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -72,7 +72,13 @@ def fit_xray_token(x: Array, y: Flags, group: npt.NDArray[np.str_], size: int = 
     if slope <= 0:
         raise ConfigError("the X-ray embeddings do not separate the classes on persons that were not fitted")
     fitted = _gaussian(x, y, size)
-    return dataclasses.replace(fitted, class_covariance=fitted.class_covariance / min(1.0, slope))
+    return _as_stored(dataclasses.replace(fitted, class_covariance=fitted.class_covariance / min(1.0, slope)))
+
+
+def _as_stored(token: XrayToken) -> XrayToken:
+    """The token as the weights' file gives it back, so that a rebuild from there draws the same cohort."""
+    arrays = {name: getattr(token, name).astype(np.float32).astype(np.float64) for name in XRAY_ARRAYS}
+    return XrayToken(**arrays)
 
 
 def _gaussian(x: Array, y: Flags, size: int) -> XrayToken:

@@ -86,6 +86,17 @@ def test_a_gate_that_was_not_passed_stands_in_the_reason(model: TransformerFusio
     assert "trained on children" in reason
 
 
+def test_evidence_outside_its_intended_use_does_not_settle_a_finding(model: TransformerFusion) -> None:
+    gate = Gate(name="familiar image", passed=False, reason="too far")
+    report = parts(Modality.TEXT)[0]
+    ct = parts(Modality.CT)[0]
+    doubted = dataclasses.replace(ct, gates=(gate,))
+    assert one(fuse(model, (ct,)), "lung_cancer").assertion is Assertion.PRESENT
+    found = one(fuse(model, (doubted, report)), "lung_cancer")
+    assert found.assertion is Assertion.UNCERTAIN
+    assert found.probability == one(fuse(model, (ct, report)), "lung_cancer").probability
+
+
 def test_larger_nodules_make_lung_cancer_likelier(model: TransformerFusion) -> None:
     ct = parts(Modality.CT)[0]
     found = []
@@ -116,7 +127,7 @@ def test_a_ct_without_nodules_makes_lung_cancer_absent(model: TransformerFusion)
 )
 def test_the_band_between_the_thresholds_is_uncertain(probability: float, assertion: Assertion) -> None:
     target = TargetSpec(id="pneumonia", absent_below=0.2, present_from=0.6, band_source="test")
-    assert assertion_of(probability, target) is assertion
+    assert assertion_of(probability, probability, target) is assertion
 
 
 def test_the_shipped_weights_reach_98_percent_of_the_best_possible_auroc_whatever_is_missing() -> None:
