@@ -12,7 +12,7 @@ from typing import TypeVar
 from cds import __version__, logs, ports
 from cds.config import Settings, Tables
 from cds.dicom.read import read_studies
-from cds.discovery import build, installed
+from cds.discovery import build, installed, named
 from cds.domain.evidence import Algorithm
 from cds.domain.records import Records
 from cds.domain.report import Case, EncodedReport, Report
@@ -64,9 +64,7 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
     """
     models = settings.models
     common = {"device": models.device, "data_dir": str(settings.data_dir)}
-    _known_tables("records", settings.records.tables, (ports.RECORDS,))
-    _known_tables("models", models.tables, (ports.EXTRACTORS, ports.FUSION, ports.KNOWLEDGE))
-    _known_tables("report", settings.report.tables, (ports.WRITERS, ports.SENDERS))
+    _refuse_stray_tables(settings)
 
     def several(group: str, names: Iterable[str], door: type[Door], tables: Tables) -> tuple[Door, ...]:
         return tuple(build(group, name, door, tables.get(name, {}), common) for name in names)
@@ -85,6 +83,12 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
     return Analysis(pipeline=pipeline, records=tuple(records), writers=writers)
 
 
+def _refuse_stray_tables(settings: Settings) -> None:
+    _known_tables("records", settings.records.tables, (ports.RECORDS,))
+    _known_tables("models", settings.models.tables, (ports.EXTRACTORS, ports.FUSION, ports.KNOWLEDGE))
+    _known_tables("report", settings.report.tables, (ports.WRITERS, ports.SENDERS))
+
+
 def _known_tables(section: str, tables: Tables, groups: Sequence[str]) -> None:
     """Refuse a table that belongs to no installed plugin."""
     known = [name for group in groups for name in installed(group)]
@@ -97,15 +101,6 @@ def _known_tables(section: str, tables: Tables, groups: Sequence[str]) -> None:
 
 def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
     """Every door with what is installed there and what the configuration chose; imports none of them."""
-    chosen = {
-        ports.LISTENERS: (settings.node.listener,),
-        ports.RECORDS: settings.records.sources,
-        ports.EXTRACTORS: settings.models.extractors,
-        ports.FUSION: (settings.models.fusion,),
-        ports.KNOWLEDGE: settings.models.knowledge,
-        ports.WRITERS: settings.report.writers,
-        ports.SENDERS: (settings.report.sender,),
-    }
     return {
         group: {
             name: {
@@ -116,19 +111,36 @@ def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object
             }
             for name, point in installed(group).items()
         }
-        for group, names in chosen.items()
+        for group, names in _chosen(settings).items()
+    }
+
+
+def _chosen(settings: Settings) -> Mapping[str, Sequence[str]]:
+    return {
+        ports.LISTENERS: (settings.node.listener,),
+        ports.RECORDS: settings.records.sources,
+        ports.EXTRACTORS: settings.models.extractors,
+        ports.FUSION: (settings.models.fusion,),
+        ports.KNOWLEDGE: settings.models.knowledge,
+        ports.WRITERS: settings.report.writers,
+        ports.SENDERS: (settings.report.sender,),
     }
 
 
 def node(settings: Settings) -> Node:
     """Put the running node together; nothing has started yet.
 
+    The models are loaded in the worker process alone: what cannot be loaded stops the node from there.
+
     Raises
     ------
     ConfigError, PluginError
-        As `analysis`: a wrong configuration is refused here, not in the worker process.
+        When the listener or the sender is unknown or broken, or a table belongs to no plugin.
     """
-    analysis(settings)
+    _refuse_stray_tables(settings)
+    for group, names in _chosen(settings).items():
+        for name in names:
+            named(group, name)
     peers = tuple(peer.peer() for peer in settings.peers)
     address = ports.ListenerAddress(
         ae_title=settings.node.ae_title,

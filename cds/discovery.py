@@ -20,6 +20,21 @@ def installed(group: str) -> Mapping[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
 
 
+def named(group: str, name: str) -> EntryPoint:
+    """The plugin of that name, not yet imported.
+
+    Raises
+    ------
+    ConfigError
+        When there is none; the message lists what there is.
+    """
+    plugins = installed(group)
+    if name not in plugins:
+        known = ", ".join(plugins) or "none"
+        raise ConfigError(f"no plugin named {name!r} for {group}{nearest(name, plugins)}; there are: {known}")
+    return plugins[name]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` where a known name is close, ``""`` otherwise."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -48,11 +63,7 @@ def build(
     PluginError
         When the plugin does not import, has no ``Settings``, or does not keep the door's contract.
     """
-    plugins = installed(group)
-    if name not in plugins:
-        known = ", ".join(plugins) or "none"
-        raise ConfigError(f"no plugin named {name!r} for {group}{nearest(name, plugins)}; there are: {known}")
-    factory = _load(group, plugins[name])
+    factory = _load(group, named(group, name))
     settings_type = getattr(factory, "Settings", None)
     if not isinstance(settings_type, type) or not dataclasses.is_dataclass(settings_type):
         raise PluginError(f"plugin {name!r} of {group} has no dataclass `Settings`; see docs/howto")

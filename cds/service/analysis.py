@@ -60,6 +60,9 @@ class Analyst(Protocol):
             When there was no answer.
         """
 
+    def refusal(self) -> str:
+        """Why no analysis can run with this configuration; ``""`` as long as nothing speaks against it."""
+
     def stop(self, grace_seconds: float) -> None:
         """Let a running analysis finish for `grace_seconds`, then end it."""
 
@@ -87,6 +90,10 @@ class InlineAnalyst:
             raise
         except Exception as error:
             raise AnalysisBroken(defect("the analysis", error)) from None
+
+    def refusal(self) -> str:
+        """Nothing: the caller built the analysis itself."""
+        return ""
 
     def stop(self, grace_seconds: float) -> None:
         """Nothing to end."""

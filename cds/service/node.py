@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from cds.errors import ConfigError
 from cds.ports import Listener, ListenerAddress, Sender
 from cds.service.analysis import Analyst, defect
 from cds.service.assembly import Assembly
@@ -83,6 +84,8 @@ class Node:
         workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock)
         self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
         self._stopping = threading.Event()
+        self._asked = threading.Event()
+        self._refusal = ""
         self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
 
     def start(self) -> int:
@@ -128,17 +131,26 @@ class Node:
         ----------
         started
             Told the port once the node listens.
+
+        Raises
+        ------
+        ConfigError
+            When the models that the configuration names cannot be loaded; nothing that came is lost.
         """
-        asked = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: asked.set())
+            signal.signal(number, lambda *_: self._asked.set())
         started(self.start())
-        asked.wait()
+        self._asked.wait()
         self.stop()
+        if self._refusal:
+            raise ConfigError(self._refusal)
 
     def _beat(self) -> None:
         while not self._stopping.wait(_HEARTBEAT_SECONDS):
             try:
+                if refusal := self._analyst.refusal():
+                    self._refusal = refusal
+                    self._asked.set()
                 self._assembly.close_quiet_studies()
                 self._workflow.submit()
             except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
-from cds.errors import CdsError, PluginError, UnusableStudy
+from cds.errors import CdsError, ConfigError, PluginError, UnusableStudy
 from cds.service.analysis import (
     Analyse,
     AnalysisBroken,
@@ -46,6 +46,7 @@ class WorkerProcess:
         self._timeout_seconds = timeout_seconds
         self._child: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self._loading: Connection | None = None
         self._one_at_a_time = threading.Lock()
         self._stop_at: float | None = None
 
@@ -53,10 +54,21 @@ class WorkerProcess:
         """Start the child, which begins to load the models at once."""
         if self._child is None or not self._child.is_alive():
             ours, theirs = _SPAWN.Pipe()
-            self._child = _SPAWN.Process(target=_serve, args=(theirs, self._make_analyse), daemon=True)
+            loading, loaded = _SPAWN.Pipe(duplex=False)
+            self._child = _SPAWN.Process(target=_serve, args=(theirs, loaded, self._make_analyse), daemon=True)
             self._child.start()
             theirs.close()
-            self._pipe = ours
+            loaded.close()
+            self._pipe, self._loading = ours, loading
+
+    def refusal(self) -> str:
+        """Why the child could not load what the configuration names, once it has tried; else ``""``."""
+        loading = self._loading
+        try:
+            return str(loading.recv()) if loading is not None and loading.poll() else ""
+        except (EOFError, OSError):
+            self._loading = None
+            return ""
 
     def analyse(self, attempt: Attempt) -> AnalysisResult:
         """Run one analysis in the child.
@@ -117,12 +129,14 @@ def _opened(reply: Reply) -> AnalysisResult:
         return content
     if kind == "unusable":
         raise UnusableStudy(content)
+    if kind == "refused":
+        raise AnalysisInterrupted
     if kind == "error":
         raise CdsError(content)
     raise AnalysisBroken(content)
 
 
-def _serve(pipe: Connection, make_analyse: Callable[[], Analyse]) -> None:
+def _serve(pipe: Connection, loaded: Connection, make_analyse: Callable[[], Analyse]) -> None:
     """Answer until the node is gone. Runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when to stop, not the terminal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -131,10 +145,14 @@ def _serve(pipe: Connection, make_analyse: Callable[[], Analyse]) -> None:
     failed: Reply = ("error", "the models did not load")
     try:
         analyse = make_analyse()
+    except (ConfigError, PluginError) as error:
+        failed = ("refused", str(error))
+        loaded.send(str(error))
     except CdsError as error:
         failed = ("error", str(error))
     except Exception as error:
         failed = ("broken", defect("loading the models", error))
+    loaded.close()
     while True:
         try:
             attempt = pipe.recv()

@@ -10,7 +10,15 @@ from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfRes
 from cds_pacs.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, is_storage, requested_for, supported_of
 from cds_pacs.status import Outcome, outcome_of, status_of
 
-NOT_OF_A_STUDY = ("Defined Procedure Protocol", "Protocol Approval", "Inventory", "Hanging", "Palette", "Implant Template", "Implant Assembly")
+NOT_OF_A_STUDY = (
+    "Defined Procedure Protocol",
+    "Protocol Approval",
+    "Inventory",
+    "Hanging",
+    "Palette",
+    "Implant Template",
+    "Implant Assembly",
+)
 
 
 def test_every_storage_class_that_pynetdicom_knows_is_accepted_unless_it_belongs_to_no_study() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cds.errors import CdsError, UnusableStudy
+from cds.errors import CdsError, ConfigError, UnusableStudy
 from cds.service import InlineAnalyst, WorkerProcess
-from cds.service.analysis import AnalysisBroken, AnalysisCrashed, AnalysisInterrupted
+from cds.service.analysis import Analyse, AnalysisBroken, AnalysisCrashed, AnalysisInterrupted
 from cds.store import Attempt, Job, StoredInstance
 from cds.testing.stand_in import Script, make_stand_in
 from cds_pacs.testing.instances import small_data_set, write_file
@@ -106,3 +106,24 @@ def test_inline_a_defect_loses_its_message_too(attempt: Attempt) -> None:
 
     with pytest.raises(AnalysisBroken, match=r"^the analysis raised ValueError$"):
         InlineAnalyst(analyse).analyse(attempt)  # type: ignore[arg-type]
+
+
+def refusing() -> Analyse:
+    raise ConfigError("no plugin named 'x'")
+
+
+def test_what_cannot_be_loaded_is_told_and_costs_no_attempt(attempt: Attempt) -> None:
+    worker = WorkerProcess(refusing)
+    worker.start()
+    try:
+        with pytest.raises(AnalysisInterrupted):
+            worker.analyse(attempt)
+        assert worker.refusal() == "no plugin named 'x'"
+        assert worker.refusal() == ""
+    finally:
+        worker.stop(0)
+
+
+def test_a_worker_that_loaded_refuses_nothing(worker: WorkerProcess, script: Script, attempt: Attempt) -> None:
+    worker.analyse(attempt)
+    assert worker.refusal() == ""
