@@ -93,8 +93,8 @@ def test_stopping_interrupts_a_long_analysis(worker: WorkerProcess, script: Scri
         worker.analyse(attempt)
 
 
-def test_models_that_do_not_load_are_the_reason_of_every_failure(attempt: Attempt) -> None:
-    worker = WorkerProcess(functools.partial(exec, "import cds.errors as e; raise e.ConfigError('no model x')"))
+def test_models_that_break_while_loading_are_the_reason_of_every_failure(attempt: Attempt) -> None:
+    worker = WorkerProcess(functools.partial(exec, "import cds.errors as e; raise e.EvidenceError('no model x')"))
     with pytest.raises(CdsError, match="no model x"):
         worker.analyse(attempt)
     worker.stop(0)
