@@ -16,12 +16,18 @@ from cds.features.ct.patch import cut
 
 _MAX_ATTACHED: Final = 0.22
 """A nodule of twice a vessel's width touches it with about 6 % of its surface; a piece of vessel with a third."""
-_LARGE_MM: Final = 12.0
-_MAX_ATTACHED_LARGE: Final = 0.18
-"""Of that size only the vessels of the hilum are as thick, and those go on at both ends and branch (0.2 and more)."""
 _MAX_ATTACHED_SEVERED: Final = 0.1
 _MAX_ELONGATION_SEVERED: Final = 1.4
 """Where thick vessels had to be cut off, a nodule still bulges out of them, round."""
+_LARGE_MM: Final = 12.0
+_MAX_ATTACHED_LARGE: Final = 0.18
+_MAX_ATTACHED_LARGE_ROUND: Final = 0.26
+"""Of that size only the vessels of the hilum are as thick; tumours have spicules and vessels, but are rounder."""
+_ROUND: Final = 1.9
+_LONE: Final = 0.05
+"""What touches so little hangs on no vessel: it may be longer, and fainter, than what does."""
+_MAX_ELONGATION_LONE: Final = 2.6
+_MIN_HU_LONE: Final = -400.0
 _MAX_WALLED: Final = 0.5
 _MAX_CONTACT: Final = 0.55
 _MAX_ELONGATION: Final = 2.2
@@ -86,22 +92,33 @@ def find_nodules(volume: Volume, lungs: Lungs, *, min_diameter_mm: float = 4.0, 
 
 def is_nodule(spot: Spot) -> bool:
     """Whether it is round and free enough to be a nodule rather than a vessel, a fold of the wall, or bone."""
-    size = spot.mean_diameter_mm
-    limit = _MAX_ATTACHED_SEVERED if spot.severed else _MAX_ATTACHED_LARGE if size >= _LARGE_MM else _MAX_ATTACHED
-    free = spot.attached <= limit and spot.walled <= _MAX_WALLED and spot.attached + spot.walled <= _MAX_CONTACT
-    faint = size < _SMALL_MM and (spot.core_hu < _MIN_HU_SMALL or spot.walled > _MAX_WALLED_SMALL)
+    small = spot.mean_diameter_mm < _SMALL_MM
+    faint = small and spot.core_hu < (_MIN_HU_LONE if spot.attached <= _LONE else _MIN_HU_SMALL)
+    flat = spot.volume_mm3 < _MIN_FULLNESS * pi / 6 * spot.mean_diameter_mm**3
     bone = spot.core_hu > _BONE_HU and spot.walled > _BONE_WALLED
-    return free and _is_round(spot) and not faint and not bone
+    walled = spot.walled > (_MAX_WALLED_SMALL if small else _MAX_WALLED)
+    free = spot.attached <= _attachable(spot) and spot.attached + spot.walled <= _MAX_CONTACT and not walled
+    return free and _is_round(spot) and not (faint or flat or bone)
+
+
+def _attachable(spot: Spot) -> float:
+    """How much of its surface may touch vessels."""
+    if spot.severed:
+        return _MAX_ATTACHED_SEVERED
+    if spot.mean_diameter_mm < _LARGE_MM:
+        return _MAX_ATTACHED
+    return _MAX_ATTACHED_LARGE_ROUND if spot.elongation <= _ROUND else _MAX_ATTACHED_LARGE
 
 
 def _is_round(spot: Spot) -> bool:
-    size, common = spot.mean_diameter_mm, spot.mean_diameter_mm < _COMMON_MM
+    common = spot.mean_diameter_mm < _COMMON_MM
     elongation = _MAX_ELONGATION_COMMON if common else _MAX_ELONGATION
-    return (
-        spot.elongation <= (_MAX_ELONGATION_SEVERED if spot.severed else elongation)
-        and spot.long_axis_mm <= (_MAX_AXIS_RATIO_COMMON if common else _MAX_AXIS_RATIO) * spot.short_axis_mm
-        and spot.volume_mm3 >= _MIN_FULLNESS * pi / 6 * size**3
-    )
+    if spot.severed:
+        elongation = _MAX_ELONGATION_SEVERED
+    elif spot.attached <= _LONE:
+        elongation = _MAX_ELONGATION_LONE
+    ratio = _MAX_AXIS_RATIO_COMMON if common else _MAX_AXIS_RATIO
+    return spot.elongation <= elongation and spot.long_axis_mm <= ratio * spot.short_axis_mm
 
 
 def _distinct(spots: list[Spot], spacing_mm: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[Spot]:
