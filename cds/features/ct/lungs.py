@@ -70,7 +70,7 @@ def find_lungs(volume: Volume) -> Lungs | None:
         return None
     box = ndimage.find_objects(air.astype(np.uint8))[0]
     inside, right = np.zeros_like(air), np.zeros_like(air)
-    inside[box] = _closed(air[box], spacing)
+    inside[box] = closed(air[box], spacing)
     right[box] = _right_side(air[box], inside[box], volume, spacing)
     ml = (float((inside & right).sum()) * voxel_ml, float((inside & ~right).sum()) * voxel_ml)
     ends = (bool(_reaches(air[-1], spacing)), bool(_reaches(air[0], spacing)))
@@ -116,7 +116,7 @@ def _lung_air(coarse: NDArray[np.float32]) -> Mask | None:
     return np.isin(labels, lungs) if lungs else None
 
 
-def _closed(mask: Mask, spacing: tuple[float, ...]) -> Mask:
+def closed(mask: Mask, spacing: tuple[float, ...]) -> Mask:
     """Morphological closing with a ball, by distances in mm; holes are filled."""
     pad = [(int(np.ceil(_CLOSING_MM / mm)) + 1,) * 2 for mm in spacing]
     padded = np.pad(mask, pad)
