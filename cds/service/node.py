@@ -26,7 +26,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 0.5
-"""How often the main thread, while it waits for a signal, looks whether the models were refused."""
+"""How often the main thread looks whether it is to stop."""
 _ANALYSIS_GRACE_SECONDS: Final = 12.0
 """What a running analysis may still take when the node stops; with the rest it fits into 30 s."""
 
@@ -86,7 +86,7 @@ class Node:
         workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock)
         self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
         self._stopping = threading.Event()
-        self._refused = threading.Event()
+        self._asked_to_stop = False
         self._refusal = ""
         self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
 
@@ -139,22 +139,25 @@ class Node:
         ConfigError
             When the models that the configuration names cannot be loaded; nothing that came is lost.
         """
-        signals = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread is there: threads inherit it
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
         started(self.start())
-        # not an Event that a handler sets: the handler can deadlock with the wait that it interrupts
-        while not self._refused.is_set() and signal.sigtimedwait(signals, _LOOK_SECONDS) is None:
-            pass
+        while not self._asked_to_stop:
+            time.sleep(_LOOK_SECONDS)
         self.stop()
         if self._refusal:
             raise ConfigError(self._refusal)
+
+    def _ask_to_stop(self, *_: object) -> None:
+        """Handle a signal. A plain flag: an Event set here could deadlock with the wait that it interrupts."""
+        self._asked_to_stop = True
 
     def _beat(self) -> None:
         while not self._stopping.wait(_HEARTBEAT_SECONDS):
             try:
                 if refusal := self._analyst.refusal():
                     self._refusal = refusal
-                    self._refused.set()
+                    self._asked_to_stop = True
                 self._assembly.close_quiet_studies()
                 self._workflow.submit()
             except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever
