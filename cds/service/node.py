@@ -102,13 +102,12 @@ class Node:
         """
         self._ledger.lock.acquire()
         try:
-            swept, adopted = self._ledger.sweep(), self._intake.adopt_orphans()
-            if swept or adopted:
-                _LOG.warning("after a crash: %d unfinished files removed, %d instances entered", swept, adopted)
+            self._clear_up()
             self._analyst.start()
             self._workflow.start()
             port = self._listener.start(self._plan.address, self._intake)
         except BaseException:
+            self._workflow.stop(0.0)
             self._ledger.lock.release()
             raise
         self._heart.start()
@@ -147,6 +146,13 @@ class Node:
         self.stop()
         if self._refusal:
             raise ConfigError(self._refusal)
+        _leave_if_a_peer_hangs()
+
+    def _clear_up(self) -> None:
+        """Mend what a crash left."""
+        swept, adopted = self._ledger.sweep(), self._intake.adopt_orphans()
+        if swept or adopted:
+            _LOG.warning("after a crash: %d unfinished files removed, %d instances entered", swept, adopted)
 
     def _ask_to_stop(self, *_: object) -> None:
         """Handle a signal. A plain flag: an Event set here could deadlock with the wait that it interrupts."""
@@ -162,3 +168,19 @@ class Node:
                 self._workflow.submit()
             except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever
                 defect("the heartbeat", error)
+
+
+def _leave_if_a_peer_hangs() -> None:
+    """End the process where the interpreter would wait for a delivery to a peer that does not answer.
+
+    Everything is in the ledger by now; the delivery is made again at the next start.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    deadline = time.monotonic() + _LOOK_SECONDS
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        _LOG.warning("left while a delivery was still waiting for its peer")
+        logging.shutdown()
+        os._exit(0)

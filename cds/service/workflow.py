@@ -122,8 +122,9 @@ class Workflow:
         """Take no new work, let a running analysis end for `grace_seconds`, and let go of the database."""
         self._stopping.set()
         self._workshop.analyst.stop(grace_seconds)
-        DBOS.destroy(workflow_completion_timeout_sec=_LAST_STEPS_SECONDS)
-        _running.remove(self)
+        if self in _running:
+            DBOS.destroy(workflow_completion_timeout_sec=_LAST_STEPS_SECONDS)
+            _running.remove(self)
 
     def submit(self) -> None:
         """Queue every open job and due delivery of the ledger that is not queued yet."""

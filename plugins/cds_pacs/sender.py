@@ -33,7 +33,7 @@ class SenderSettings:
 
     connect_timeout_seconds: float = 10.0
     acse_timeout_seconds: float = 15.0
-    dimse_timeout_seconds: float = 30.0
+    dimse_timeout_seconds: float = 20.0
     max_pdu_bytes: int = 131_072
 
 
@@ -64,6 +64,8 @@ class DicomSender:
             When it will not: SOP class or transfer syntax not accepted, 0xA9xx, 0xCxxx, no such file.
         """
         described = [_describe(path) for path in files]
+        if not described:
+            return
         with self._association(described, peer, calling_ae_title) as association:
             for number, file in enumerate(described, start=1):
                 _store(association, file, number, peer)

@@ -252,6 +252,21 @@ def test_terminated_during_an_analysis_it_drains_and_no_attempt_is_lost(theatre:
     theatre.check_promises()
 
 
+def test_terminated_while_a_peer_hangs_it_leaves_in_time(theatre: Theatre) -> None:
+    theatre.pacs.stop()
+    with socket.create_server(("127.0.0.1", theatre.pacs.port)) as frozen:
+        theatre.start()
+        theatre.send(theatre.files(studies=1, instances=1))
+        frozen.settimeout(PATIENCE_SECONDS)
+        connection, _ = frozen.accept()
+        with connection:
+            assert theatre.terminate() == 0
+    theatre.pacs.start()
+    theatre.start()
+    theatre.wait_until_all_are("REPORTED", studies=1)
+    theatre.check_promises()
+
+
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "fsync", "fdatasync", "unlink"])
 @pytest.mark.parametrize("number", [2, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,11 +44,11 @@ class World:
         self.port = self.node.start()
         self.peer = Peer(name="node", ae_title="CDS", host="127.0.0.1", port=self.port)
 
-    def new_node(self, ledger: Ledger) -> Node:
+    def new_node(self, ledger: Ledger, port: int = 0) -> Node:
         address = ListenerAddress(
             ae_title="CDS",
             host="127.0.0.1",
-            port=0,
+            port=port,
             max_associations=10,
             accept_unknown=False,
             peers=(self.pacs.peer(),),
@@ -244,6 +245,17 @@ def test_a_second_node_on_the_folder_is_refused(world: World) -> None:
     with Ledger(world.folder / "data") as other, pytest.raises(ConfigError, match="another node"):
         world.new_node(other).start()
     assert world.ledger.state()["node"]["port"] == world.port
+
+
+def test_a_taken_port_stops_the_start_and_leaves_nothing_running(tmp_path: Path, world: World) -> None:
+    world.node.stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        plan_port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            world.new_node(world.ledger, port=plan_port).start()
+    assert not world.ledger.lock.held_by_anyone()
+    world.node = world.new_node(world.ledger)
+    world.node.start()
 
 
 def test_after_a_restart_everything_goes_on_and_nothing_is_done_twice(world: World) -> None:
