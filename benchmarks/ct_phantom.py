@@ -113,6 +113,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--slice-mm", type=float, default=1.0)
     parser.add_argument("--matrix", type=int, default=512)
     parser.add_argument("--noise-hu", type=float, default=15.0)
@@ -122,7 +123,7 @@ def main() -> None:
     false_positives: list[int] = []
     seconds: list[float] = []
     for seed in range(options.seeds):
-        for kind in KINDS:
+        for kind in options.kinds:
             some, wrong, took = run(seed, kind, options.slice_mm, options.matrix, options.noise_hu)
             rows += some
             false_positives.append(wrong)

@@ -209,9 +209,10 @@ class _Near:
 
     def volume_mm3(self) -> float:
         """The sum of each voxel's share of the spot's density: blur moves density, and keeps its sum."""
-        others = (self.bright & ~self.mask & (self.distance > self.mm * 1.5)) | ~self.inside
+        wall = ndimage.binary_dilation(~self.inside)
+        others = self.bright & ~self.mask & (self.distance > self.mm * 1.5) & ~wall
         reach = max(1, round(_FOREIGN_EDGE_MM / self.mm))
-        foreign = ndimage.binary_dilation(others, iterations=reach)
+        foreign = ndimage.binary_dilation(others, iterations=reach) | wall
         edge = (self.distance > 0) & (self.distance <= _EDGE_MM) & ~foreign
         own = np.clip(self.share[self.mask], 0, 1.2).sum() + self.share[edge].sum()
         return float(own) * self.mm**3

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from cds.dicom.volume import Volume
-from cds.features.ct.blobs import find_blobs
+from cds.features.ct.blobs import Blob, find_blobs
 from cds.features.ct.lungs import Lungs
 from cds.features.ct.measure import Spot, measure
-from cds.features.ct.patch import cut
+from cds.features.ct.patch import cut, with_fine_wall
 
 _MAX_ATTACHED: Final = 0.22
 """A nodule of twice a vessel's width touches it with about 6 % of its surface; a piece of vessel with a third."""
@@ -42,6 +42,7 @@ _SMALL_MM: Final = 6.0
 _MIN_HU_SMALL: Final = -200.0
 """Smaller and fainter spots cannot be told from branching vessels, and little follows below 6 mm (Fleischner 2017)."""
 _MAX_WALLED_SMALL: Final = 0.3
+_TOUCHING: Final = 0.02
 _BONE_HU: Final = 200.0
 _BONE_WALLED: Final = 0.1
 _SUBSOLID_BELOW_HU: Final = -200.0
@@ -83,11 +84,21 @@ def find_nodules(volume: Volume, lungs: Lungs, *, min_diameter_mm: float = 4.0, 
     """Find solid and part-solid nodules, the largest first, at most `limit`."""
     spots: list[Spot] = []
     for blob in find_blobs(volume, lungs):
-        spot = measure(cut(volume, lungs, blob.index, blob.diameter_mm), blob.diameter_mm, len(volume.hu))
-        if spot is not None and spot.mean_diameter_mm >= min_diameter_mm and is_nodule(spot):
+        spot = _nodule_spot(volume, lungs, blob)
+        if spot is not None and spot.mean_diameter_mm >= min_diameter_mm:
             spots.append(spot)
     spots.sort(key=lambda spot: (-spot.mean_diameter_mm, spot.centre))
     return [_nodule(volume, lungs, spot) for spot in _distinct(spots, np.array(volume.spacing_mm))[:limit]]
+
+
+def _nodule_spot(volume: Volume, lungs: Lungs, blob: Blob) -> Spot | None:
+    """The blob as a nodule; what touches the wall is measured again, and judged, with a finer wall."""
+    patch, slices = cut(volume, lungs, blob.index, blob.diameter_mm), len(volume.hu)
+    spot = measure(patch, blob.diameter_mm, slices)
+    if spot is not None and spot.walled >= _TOUCHING and spot.attached <= _MAX_CONTACT:
+        size = max(spot.mean_diameter_mm, blob.diameter_mm)
+        spot = measure(with_fine_wall(patch, size), blob.diameter_mm, slices)
+    return spot if spot is not None and is_nodule(spot) else None
 
 
 def is_nodule(spot: Spot) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,11 @@ _MARGIN_MM: Final = 8.0
 _FINEST_MM: Final = 0.6
 _VOXELS: Final = 56
 _AIR_HU: Final = -500
+_HALF_HU: Final = -400
+_BALL_SHARE: Final = 1.15
+_MAX_BALL_MM: Final = 25.0
+_HALF_VOXEL: Final = 0.5
+"""On voxels a ball is half a voxel too large and closes dents that much short."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +76,21 @@ def cut(volume: Volume, lungs: Lungs, index: tuple[float, float, float], diamete
     inside = _sample(lungs.inside, coarse) > 0.5
     reach = ndimage.binary_dilation(inside, iterations=max(1, round(2.0 / mm)))
     return Patch(hu, inside | ((hu < _AIR_HU) & reach), mm, centre, spacing)
+
+
+def with_fine_wall(patch: Patch, diameter_mm: float) -> Patch:
+    """Find the wall of the lung anew on the patch's own voxels, for a nodule that is attached to it.
+
+    The air is closed with a ball more than twice as wide as the nodule is: it does not fit into the
+    nodule, and hardly sinks into where the nodule meets the wall.
+    """
+    reach = min(_BALL_SHARE * diameter_mm, _MAX_BALL_MM)
+    pad = int(np.ceil(reach / patch.mm)) + 2
+    air = np.pad((patch.hu < _HALF_HU) & patch.inside, pad, mode="edge")
+    grown = ndimage.distance_transform_edt(~air, sampling=patch.mm) <= reach
+    closed = ndimage.distance_transform_edt(grown, sampling=patch.mm) > reach - _HALF_VOXEL * patch.mm
+    inside = (closed | air)[(slice(pad, -pad),) * 3]
+    return replace(patch, inside=inside)
 
 
 def _sample(grid: NDArray[np.generic], axes: list[Vector]) -> Image:
