@@ -104,6 +104,7 @@ class Theatre:
     def send(self, files: list[Path], after_each: Callable[[int], None] = lambda count: None) -> None:
         """Send until the node is gone; what it answered with success is remembered."""
         entity = AE(ae_title="MODALITY")
+        entity.dimse_timeout = 5  # how long a sender waits for a node that is gone
         association = entity.associate(
             "127.0.0.1", self.port, contexts=[build_context(CT_IMAGE, "1.2.840.10008.1.2.1")]
         )

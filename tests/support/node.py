@@ -28,9 +28,9 @@ class ServedNode:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        log = (self.folder / "serve.log").open("ab")
-        command = [*CDS, "serve", "--config", str(self.configuration)]
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / "serve.log").open("ab") as log:
+            command = [*CDS, "serve", "--config", str(self.configuration)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def kill(self) -> None:
         """SIGKILL to the whole process group, as a power cut would."""

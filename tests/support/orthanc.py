@@ -73,8 +73,8 @@ class Orthanc:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        log = (self.folder / "orthanc.log").open("ab")
-        self.process = subprocess.Popen([ORTHANC, str(self.configuration)], stdout=log, stderr=log)
+        with (self.folder / "orthanc.log").open("ab") as log:
+            self.process = subprocess.Popen([ORTHANC, str(self.configuration)], stdout=log, stderr=log)
         wait_until(self._alive, 30, f"Orthanc's REST interface; see {self.folder / 'orthanc.log'}")
 
     def stop(self) -> None:
