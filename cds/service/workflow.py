@@ -32,6 +32,8 @@ _APPLICATION_VERSION: Final = "1"
 _ANALYSIS_QUEUE: Final = "analysis"
 _DELIVERY_QUEUE: Final = "delivery"
 _DELIVERIES_AT_ONCE: Final = 4
+_AHEAD: Final = 64
+"""How much is queued ahead of the workers; the ledger keeps the rest, however much it is."""
 _POLLING_SECONDS: Final = 0.2
 _ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _BUSY_SECONDS: Final = 5.0
@@ -127,19 +129,19 @@ class Workflow:
             _running.remove(self)
 
     def submit(self) -> None:
-        """Queue every open job and due delivery of the ledger that is not queued yet."""
+        """Queue the next open jobs and due deliveries of the ledger that are not queued yet."""
         self._forget_finished()
         ledger = self._workshop.ledger
-        jobs = {job.id: job for job in ledger.jobs.open_jobs()}
-        deliveries = {delivery.id for delivery in ledger.deliveries.due(self._workshop.clock())}
-        for job in jobs.values():
+        for job in ledger.jobs.open_jobs(_AHEAD):
             if job.id not in self._submitted:
                 with SetWorkflowID(job.id):
                     DBOS.enqueue_workflow(_ANALYSIS_QUEUE, _analysis, job.study_instance_uid, job.generation)
-        for delivery_id in deliveries - self._submitted:
-            with SetWorkflowID(delivery_id):
-                DBOS.enqueue_workflow(_DELIVERY_QUEUE, _delivery, delivery_id)
-        self._submitted |= jobs.keys() | deliveries
+                self._submitted.add(job.id)
+        for delivery in ledger.deliveries.due(self._workshop.clock())[:_AHEAD]:
+            if delivery.id not in self._submitted:
+                with SetWorkflowID(delivery.id):
+                    DBOS.enqueue_workflow(_DELIVERY_QUEUE, _delivery, delivery.study_instance_uid, delivery.id)
+                self._submitted.add(delivery.id)
 
     def analyse(self, job: Job) -> None:
         """Carry out the analysis step; the outcome stands in the ledger."""
@@ -153,10 +155,10 @@ class Workflow:
         finally:
             self._finished.add(job.id)
 
-    def deliver(self, delivery_id: str) -> None:
+    def deliver(self, study_instance_uid: str, delivery_id: str) -> None:
         """Carry out the delivery step; the outcome stands in the ledger."""
         try:
-            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock()):
+            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock(), study_instance_uid):
                 if delivery.id == delivery_id and not self._stopping.is_set():
                     self._workshop.courier.deliver(delivery)
         except OutOfResources as error:
@@ -185,8 +187,8 @@ def _analysis(study_instance_uid: str, generation: int) -> None:
 
 
 @DBOS.workflow(name="delivery")
-def _delivery(delivery_id: str) -> None:
-    DBOS.run_step({"name": "deliver"}, _running[-1].deliver, delivery_id)
+def _delivery(study_instance_uid: str, delivery_id: str) -> None:
+    DBOS.run_step({"name": "deliver"}, _running[-1].deliver, study_instance_uid, delivery_id)
 
 
 def _has_ended(workflow_id: str) -> bool:

@@ -30,8 +30,16 @@ class Deliveries:
         self._database = database
         self._path_of = path_of
 
-    def due(self, at: datetime) -> tuple[Delivery, ...]:
-        """What is to be sent now; to one peer the revisions of a study go in their order."""
+    def due(self, at: datetime, study_instance_uid: str | None = None) -> tuple[Delivery, ...]:
+        """What is to be sent now, of one study or of all; to one peer the revisions of a study go in their order."""
+        waiting = (
+            select(REPORTS.c.study_instance_uid)
+            .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
+            .join(DELIVERIES, DELIVERIES.c.file_id == REPORT_FILES.c.id)
+            .where(DELIVERIES.c.state == DeliveryState.PENDING, DELIVERIES.c.next_at <= stamp(at))
+        )
+        if study_instance_uid is not None:
+            waiting = waiting.where(REPORTS.c.study_instance_uid == study_instance_uid)
         query = (
             select(
                 REPORTS.c.study_instance_uid,
@@ -46,7 +54,7 @@ class Deliveries:
             )
             .join(REPORT_FILES, REPORT_FILES.c.id == DELIVERIES.c.file_id)
             .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
-            .where(DELIVERIES.c.state == DeliveryState.PENDING)
+            .where(DELIVERIES.c.state == DeliveryState.PENDING, REPORTS.c.study_instance_uid.in_(waiting))
             .order_by(REPORTS.c.study_instance_uid, DELIVERIES.c.peer, REPORTS.c.revision, REPORT_FILES.c.position)
         )
         with self._database.reading() as connection:

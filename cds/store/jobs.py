@@ -61,8 +61,8 @@ class Jobs:
             _renew(connection, row, at, reason)
             return StudyState.READY
 
-    def open_jobs(self) -> tuple[Job, ...]:
-        """Every job that waits or runs, the longest waiting first.
+    def open_jobs(self, limit: int | None = None) -> tuple[Job, ...]:
+        """Every job that waits or runs, or the first `limit` of them, the longest waiting first.
 
         A job whose report is made, and only has to be delivered, is not among them.
         """
@@ -75,6 +75,7 @@ class Jobs:
             .outerjoin(REPORTS, reported)
             .where(STUDIES.c.state.in_((StudyState.READY, StudyState.RUNNING)), REPORTS.c.id.is_(None))
             .order_by(STUDIES.c.changed_at)
+            .limit(limit)
         )
         with self._database.reading() as connection:
             return tuple(Job(study_instance_uid=uid, generation=n) for uid, n in connection.execute(query))

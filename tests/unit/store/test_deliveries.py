@@ -106,3 +106,10 @@ def test_a_resend_makes_every_file_due_again(book) -> None:
     due = book.ledger.deliveries.due(book.now)
     assert {one.peer for one in due} == {"pacs", "new"}
     assert delivery.id not in {one.id for one in due}
+
+
+def test_what_is_due_can_be_asked_of_one_study(book) -> None:
+    book.arrive()
+    book.reported()
+    assert len(book.ledger.deliveries.due(book.now, "2.25.1")) == 1
+    assert book.ledger.deliveries.due(book.now, "2.25.2") == ()

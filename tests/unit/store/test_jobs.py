@@ -163,3 +163,11 @@ def test_a_sweep_removes_report_files_without_a_row_and_keeps_the_others(book) -
     assert book.ledger.sweep() == 1
     assert not path.parent.parent.exists()
     assert len(kept) == 3 and all(one.exists() for one in kept)
+
+
+def test_the_longest_waiting_jobs_come_first(book) -> None:
+    for study in ("2.25.3", "2.25.1", "2.25.2"):
+        book.arrive(study=study)
+        book.complete(study)
+        book.later(seconds=1)
+    assert [job.study_instance_uid for job in book.ledger.jobs.open_jobs(2)] == ["2.25.3", "2.25.1"]
