@@ -98,7 +98,6 @@ class Workflow:
         self._database = database
         self._workshop = workshop
         self._submitted: set[str] = set()
-        self._finished: set[str] = set()
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -117,8 +116,7 @@ class Workflow:
         DBOS.launch()
         for queue, at_once in ((_ANALYSIS_QUEUE, 1), (_DELIVERY_QUEUE, _DELIVERIES_AT_ONCE)):
             DBOS.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=_POLLING_SECONDS)
-        ended = DBOS.list_workflows(status=list(_ENDED), load_input=False, load_output=False)
-        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+        self._forget_ended()
 
     def stop(self, grace_seconds: float) -> None:
         """Take no new work, let a running analysis end for `grace_seconds`, and let go of the database."""
@@ -130,7 +128,7 @@ class Workflow:
 
     def submit(self) -> None:
         """Queue the next open jobs and due deliveries of the ledger that are not queued yet."""
-        self._forget_finished()
+        self._forget_ended()
         ledger = self._workshop.ledger
         for job in ledger.jobs.open_jobs(_AHEAD):
             if job.id not in self._submitted:
@@ -152,8 +150,6 @@ class Workflow:
             _LOG.error("study %s waits: %s", job.study_instance_uid, error)
             self._stopping.wait(_BUSY_SECONDS)
             self._workshop.ledger.jobs.put_back(job, self._workshop.clock(), counts=False)
-        finally:
-            self._finished.add(job.id)
 
     def deliver(self, study_instance_uid: str, delivery_id: str) -> None:
         """Carry out the delivery step; the outcome stands in the ledger."""
@@ -164,15 +160,11 @@ class Workflow:
         except OutOfResources as error:
             _LOG.error("%s waits: %s", delivery_id, error)
             self._stopping.wait(_BUSY_SECONDS)
-        finally:
-            self._finished.add(delivery_id)
 
-    def _forget_finished(self) -> None:
-        """Delete the records of what has ended: the ledger remembers, and may ask for the same again."""
-        ended = [workflow_id for workflow_id in tuple(self._finished) if _has_ended(workflow_id)]
-        if ended:
+    def _forget_ended(self) -> None:
+        """Delete the records of what has ended, however it ended: the ledger remembers, and may ask for it again."""
+        if ended := _ended():
             DBOS.delete_workflows(ended)
-            self._finished.difference_update(ended)
             self._submitted.difference_update(ended)
 
 
@@ -191,9 +183,9 @@ def _delivery(study_instance_uid: str, delivery_id: str) -> None:
     DBOS.run_step({"name": "deliver"}, _running[-1].deliver, study_instance_uid, delivery_id)
 
 
-def _has_ended(workflow_id: str) -> bool:
-    status = DBOS.get_workflow_status(workflow_id)
-    return status is None or status.status in _ENDED
+def _ended() -> list[str]:
+    found = DBOS.list_workflows(status=list(_ENDED), load_input=False, load_output=False)
+    return [workflow.workflow_id for workflow in found]
 
 
 def _set_wal(database: Path) -> None:
