@@ -211,11 +211,11 @@ def _say_where(phantoms: Sequence[Phantom], screen: Console) -> None:
 
 
 def _until(seconds: float, what: str) -> Iterator[float]:
-    """Yield the seconds waited so far, twice a second, until they are over."""
+    """Yield the seconds waited so far, once a second, until they are over."""
     pause, began = threading.Event(), time.monotonic()
     while (waited := time.monotonic() - began) < seconds:
         yield waited
-        pause.wait(0.5)
+        pause.wait(1.0)
     raise DemoFailed(f"waited {seconds:.0f} s in vain for {what}; see {FOLDER / 'serve.log'}")
 
 
