@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 from pynetdicom.dsutils import split_dataset
 
 from cds.store import Ledger
 from cds.testing.stand_in import Script
+from cds_pacs.server import CarefulEntity
 from cds_pacs.testing import MiniPacs
 from cds_pacs.testing.instances import CT_IMAGE, small_data_set, write_file
 
@@ -103,7 +104,7 @@ class Theatre:
 
     def send(self, files: list[Path], after_each: Callable[[int], None] = lambda count: None) -> None:
         """Send until the node is gone; what it answered with success is remembered."""
-        entity = AE(ae_title="MODALITY")
+        entity = CarefulEntity(ae_title="MODALITY")
         entity.dimse_timeout = 5  # how long a sender waits for a node that is gone
         association = entity.associate(
             "127.0.0.1", self.port, contexts=[build_context(CT_IMAGE, "1.2.840.10008.1.2.1")]
