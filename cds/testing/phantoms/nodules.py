@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from cds.testing.phantoms.thorax import SOFT_HU, Array, Thorax
 
-
 _SUNK = (0.94, 0.985)
 """A ball sunk into a plane by a fifth of its radius has 97 % of its volume outside."""
 
