@@ -1,7 +1,7 @@
 """Logs are JSON lines on standard error, without patient data.
 
 What other libraries say is kept to warnings: their messages may quote data sets, so only the
-logger's name and level go out for them, never their words.
+logger's name and level go out for them, never their words. Python's own warnings take the same way.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def configure(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
     for name in OURS:
         logging.getLogger(name).setLevel(level)
 

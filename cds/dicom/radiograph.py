@@ -19,9 +19,9 @@ from PIL import Image, UnidentifiedImageError
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
 
 from cds.dicom import voi
+from cds.dicom.decode import decoded
 from cds.domain.study import Instance
 from cds.errors import EvidenceError
 
@@ -162,7 +162,7 @@ def _check(dataset: Dataset, uid: str) -> None:
 def _presentation(dataset: Dataset) -> Pixels:
     """Decoded pixels, shape (rows, columns), in the range and sense of a presentation."""
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).upper()
-    stored = pixel_array(dataset)
+    stored = decoded(dataset)
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:

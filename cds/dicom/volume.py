@@ -11,6 +11,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from cds.dicom import elements, text
+from cds.dicom.decode import decoded
 from cds.dicom.geometry import Plane, stack
 from cds.dicom.part10 import OpenFile, opened
 from cds.domain.study import Instance, Series
@@ -159,7 +160,10 @@ def _to_hu(stored: NDArray[np.integer], part: _Slice) -> NDArray[np.int16]:
     kind = text.decode(part.values.get(_RESCALE_TYPE, b"")).upper()
     if kind not in ("", "HU"):
         raise EvidenceError(f"instance {uid} is rescaled to {kind[:16]!r}, not to HU")
-    values = stored.astype(np.float32) * np.float32(slope[0]) + np.float32(intercept[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored.astype(np.float32) * np.float32(slope[0]) + np.float32(intercept[0])
+    if not np.isfinite(values).all():
+        raise EvidenceError(f"instance {uid} is rescaled to numbers that are not finite")
     return np.asarray(np.clip(values.round(), *_HU_RANGE), np.int16)
 
 
@@ -171,12 +175,12 @@ def _stored_values(part: _Slice) -> NDArray[np.integer]:
     try:
         with opened(part.instance.path) as file:
             raw = _native(file, part)
-        decoded = pydicom.dcmread(part.instance.path).pixel_array if raw is None else raw
+        values = decoded(pydicom.dcmread(part.instance.path)) if raw is None else raw
     except (MalformedInstance, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise EvidenceError(f"the pixels of instance {uid} cannot be decoded ({type(error).__name__})") from error
-    if decoded.shape != (part.unsigned(_ROWS), part.unsigned(_COLUMNS)):
+    if values.shape != (part.unsigned(_ROWS), part.unsigned(_COLUMNS)):
         raise EvidenceError(f"the pixels of instance {uid} do not have the shape that its header says")
-    return _used_bits(decoded, part)
+    return _used_bits(values, part)
 
 
 def _native(file: OpenFile, part: _Slice) -> NDArray[np.integer] | None:

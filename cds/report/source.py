@@ -75,6 +75,9 @@ DELIMITERS: Final = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 ESCAPES: Final = re.compile("\x1b[ -/]*[0-~]")
 """Escape sequences (ISO/IEC 2022) that Python's GB2312 codec leaves in what it decoded."""
 
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+"""What no text may hold (PS3.5 6.1.3); a name of control characters must not act on a screen."""
+
 STANDALONE: Final = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Character sets that stand alone: beside code extensions they win."""
 
@@ -155,7 +158,8 @@ def _element(found: Dataset, key: str | int, encodings: list[str]) -> DataElemen
     if vr == "SQ":
         items = [_item(item, encodings) for item in found[raw.tag].value]
         return DataElement(raw.tag, "SQ", Sequence(items))
-    return DataElement(raw.tag, vr, _decoded(_bytes(raw), vr, encodings), validation_mode=config.IGNORE)
+    value = CONTROL.sub("", _decoded(_bytes(raw), vr, encodings))
+    return DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
 
 
 def _item(item: Dataset, encodings: list[str]) -> Dataset:

@@ -1,5 +1,6 @@
 import json
 import logging
+import warnings
 
 import pytest
 
@@ -12,6 +13,7 @@ def fresh_logging() -> object:
     kept = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = kept
+    logging.captureWarnings(False)
 
 
 def test_our_logs_are_json_lines(fresh_logging: object, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,3 +36,14 @@ def test_the_words_of_other_libraries_never_reach_the_log(
     out = capsys.readouterr().err
     assert "CANARY" not in out
     assert [json.loads(line)["logger"] for line in out.splitlines()] == ["pydicom", "cds.service"]
+
+
+def test_the_words_of_a_warning_never_reach_the_log(fresh_logging: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logs.configure()
+        warnings.warn("Unknown encoding 'CANARY' - using default encoding instead", UserWarning, stacklevel=1)
+        logging.captureWarnings(False)
+    out = capsys.readouterr().err
+    assert "CANARY" not in out
+    assert [json.loads(line)["logger"] for line in out.splitlines()] == ["py.warnings"]

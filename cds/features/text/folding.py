@@ -11,9 +11,11 @@ PARAGRAPH = "\f"
 """Stands for an empty line; a single line break stays ``"\\n"``."""
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_BLANK = r"[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad]"
-# Runs of blanks that are more than one space or one line break, and a space between two Chinese characters.
-_SPACES = re.compile(rf"{_BLANK}{{2,}}|(?![ \n]){_BLANK}|(?<=[{CJK}]) (?=[{CJK}])")
+_BLANK = r"(?:[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad]|&nbsp;)"
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&apos;": "'"}
+"""Texts that came by way of a web page or XML still carry them; ``lt`` alone would be read as left."""
+# Runs of blanks that are more than one space or one line break, a space between two Chinese characters, entities.
+_SPACES = re.compile(rf"{_BLANK}{{2,}}|(?![ \n]){_BLANK}|(?<=[{CJK}]) (?=[{CJK}])|{'|'.join(_ENTITIES)}")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]+")
 _LONG_WORD = re.compile(r"[A-Za-z]{8,}")
 _JOINED = re.compile(r"(?<=[a-z])[-'](?=[a-z0-9])|(?<=[0-9])-(?=[a-z])|(?<=\b[a-z])/(?=[a-z]\b)")
@@ -97,6 +99,8 @@ def _spaced(text: str) -> tuple[str, tuple[int, ...] | None]:
 
 def _mark(run: str, before: str, after: str) -> str:
     """What a run of white space becomes: a paragraph, a line break, a space or nothing."""
+    if run in _ENTITIES:
+        return _ENTITIES[run]
     lines = run.replace("\r\n", "\n").replace("\r", "\n")
     breaks = lines.count("\n") + 2 * (lines.count("\f") + lines.count("\x0b") + lines.count("\u2029"))
     if breaks:

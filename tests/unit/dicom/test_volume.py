@@ -158,3 +158,19 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     (folder / "2").unlink()
     with pytest.raises(EvidenceError, match="cannot be read"):
         load_volume(study.series[0])
+
+
+@pytest.mark.parametrize("slope", ["1e300", "1e38"])
+def test_a_slope_beyond_all_numbers_is_an_error_and_no_hu(tmp_path: Path, slope: str) -> None:
+    folder = write_series(tmp_path / "s", to("RescaleSlope", slope))
+    with pytest.raises(EvidenceError, match="not finite"):
+        loaded(folder)
+
+
+def test_rle_that_decodes_to_more_than_the_image_is_an_error(tmp_path: Path) -> None:
+    def lose_a_row(ds: Dataset, index: int) -> None:
+        ds.compress(RLELossless, generate_instance_uid=False)
+        ds.Rows = 2
+
+    with pytest.raises(EvidenceError, match="cannot be decoded"):
+        loaded(write_series(tmp_path / "s", lose_a_row))

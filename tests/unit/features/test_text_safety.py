@@ -107,3 +107,12 @@ def test_markup_and_instructions_in_a_text_are_only_text() -> None:
         ("pneumothorax", "ABSENT"),
         ("pleural_effusion", "PRESENT"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["Pleural effusion &lt; 5 mm.", "Nodule&nbsp;of&nbsp;the lung, &gt;6 mm.", "&lt;b&gt;Nodule"]
+)
+def test_entities_of_a_web_page_are_marks_and_no_words(text: str) -> None:
+    (mention,) = parse(text).mentions
+    assert mention.laterality == ""
+    assert text[mention.start : mention.end] == mention.text

@@ -47,6 +47,11 @@ def test_a_misspelled_character_set_is_understood(tmp_path: Path) -> None:
     assert header.text("PatientName") == "Müller^Jürg"
 
 
+def test_control_characters_are_left_out_of_what_is_copied(tmp_path: Path) -> None:
+    header = rewritten(tmp_path, b"Chest^Bell", b"Che\x07t^B\x0bl\x7f", name="Chest^Bell")
+    assert header.text("PatientName") == "Chet^Bl"
+
+
 def test_an_unknown_character_set_keeps_every_byte(tmp_path: Path) -> None:
     header = rewritten(tmp_path, b"ISO_IR 100", b"ISO_IR 999", charset="ISO_IR 100", name="Müller")
     assert header.text("PatientName") == "Müller"

@@ -143,6 +143,16 @@ def test_a_cut_compressed_image_is_an_error_and_not_half_a_picture(write, stored
         load_radiograph(instance)
 
 
+def test_rle_that_decodes_to_more_than_the_image_is_an_error(write, stored):
+    instance = write(stored)
+    dataset = pydicom.dcmread(instance.path)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.Rows -= 1
+    dataset.save_as(instance.path)
+    with pytest.raises(EvidenceError, match="cannot be decoded"):
+        load_radiograph(instance)
+
+
 def test_a_file_that_is_gone_or_garbage_is_an_error(tmp_path, write, stored):
     instance = write(stored)
     instance.path.write_bytes(b"garbage")
