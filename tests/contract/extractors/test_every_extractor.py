@@ -1,0 +1,33 @@
+"""The contract of the door `cds.extractors`, run over every registered plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cds import ports
+from cds.discovery import build, installed
+from cds.domain.report import Case
+from cds.testing.contract_extractors import CHECKS, full_case
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return full_case(tmp_path_factory.mktemp("phantoms"))
+
+
+@pytest.fixture(scope="module", params=sorted(installed(ports.EXTRACTORS)))
+def extractor(request: pytest.FixtureRequest) -> ports.Extractor:
+    return build(ports.EXTRACTORS, str(request.param), ports.Extractor, {})
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_extractor_keeps_the_contract(
+    extractor: ports.Extractor, case: Case, check: Callable[[ports.Extractor, Case], None]
+) -> None:
+    check(extractor, case)
+
+
+def test_the_house_registers_an_extractor_for_each_modality_it_reads() -> None:
+    assert set(installed(ports.EXTRACTORS)) >= {"chest_xray", "chest_ct", "labs", "text"}
