@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from cds import ports
 from cds.cli.settings import ConfigOption, JsonOption, load
@@ -47,6 +48,7 @@ def analyze(
     """
     from cds.app import analysis
     from cds.dicom.read import read_studies
+    from cds.report.wording import one_line
 
     screen = Console(stderr=True)
     missing = [path for path in paths if not path.exists()]
@@ -58,7 +60,7 @@ def analyze(
     with screen.status("reading files"):
         studies, unreadable = read_studies(paths)
     for file in unreadable:
-        screen.print(f"[yellow]not read:[/] {file.path}: {file.reason}", markup=True, highlight=False)
+        screen.print(Text.assemble(("not read:", "yellow"), f" {one_line(str(file.path))}: {file.reason}"))
     if not studies:
         raise CdsError("no DICOM study in what was given; see the reasons above")
     if len(studies) > 1 and any(file.suffix == ".txt" for file in report or []):

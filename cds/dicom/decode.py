@@ -14,7 +14,7 @@ _SURPLUS: Final = "The decoded RLE segment contains non-conformant padding"
 """RLE (PS3.5 Annex G) has no checksum: a segment that decodes to too many bytes is the one sign of broken data."""
 
 
-def decoded(dataset: Dataset) -> NDArray[np.generic]:
+def decoded(dataset: Dataset) -> NDArray[np.integer]:
     """Stored pixel values, shape (rows, columns) or (rows, columns, samples) for one frame.
 
     Raises
@@ -25,5 +25,5 @@ def decoded(dataset: Dataset) -> NDArray[np.generic]:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=_SURPLUS)
-        values: NDArray[np.generic] = pixel_array(dataset)
+        values: NDArray[np.integer] = pixel_array(dataset)
     return values

@@ -14,8 +14,9 @@ from cds.features.text.values import Change, Laterality, Size
 _NUMBER: Final = r"\d{1,3}(?:\.\d{1,2})?"
 _UNIT: Final = r"(?:mm|cm|millimeters?|millimetres?|centimeters?|centimetres?|毫米|厘米|公分)"
 SIZE: Final = re.compile(
-    rf"(?<![\d.])(?:{_NUMBER} ?{_UNIT}? ?(?:x|\*|~|-|to|by|至|乘) ?){{0,3}}{_NUMBER} ?{_UNIT}(?![a-z])"
+    rf"(?<![\d.])(?<!\d,)(?:{_NUMBER} ?{_UNIT}? ?(?:x|\*|~|-|to|by|至|乘) ?){{0,3}}{_NUMBER} ?{_UNIT}(?![a-z23])"
 )
+"""No areas or volumes, and no number with a comma in it: of "1,5 cm" rather no size than 5 cm."""
 _VALUES: Final = re.compile(_NUMBER)
 _UNITS: Final = re.compile(_UNIT)
 _NO_SIZE: Final = re.compile(r" ?(?:above|below|from|proximal|distal|thick|slice|section|collimation|interval|层厚|处)")

@@ -60,7 +60,15 @@ def test_size_is_the_largest_length_in_millimetres(text: str, value: float, unit
 
 
 @pytest.mark.parametrize(
-    "text", ["Nodule seen on 5 mm slices.", "Nodule 3 cm above the diaphragm.", "Nodule, previously 4 mm."]
+    "text",
+    [
+        "Nodule of 1,5 cm.",
+        "Nodule, 80 mm².",
+        "Nodule, 80 mm3.",
+        "Nodule seen on 5 mm slices.",
+        "Nodule 3 cm above the diaphragm.",
+        "Nodule, previously 4 mm.",
+    ],
 )
 def test_a_length_that_is_not_the_size_is_left_alone(text: str) -> None:
     assert only(text).size is None
