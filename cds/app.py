@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from cds.store import Attempt, Ledger
 
 Door = TypeVar("Door")
 
+_LOG = logging.getLogger(__name__)
 SOFTWARE = Algorithm(name="cds-pacs", version=__version__)
 
 
@@ -100,7 +102,14 @@ def _known_tables(section: str, tables: Tables, groups: Sequence[str]) -> None:
 
 
 def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
-    """Every door with what is installed there and what the configuration chose; imports none of them."""
+    """Every door with what is installed there and what the configuration chose; imports none of them.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration chose a name that is not installed.
+    """
+    _refuse_unknown_names(settings)
     return {
         group: {
             name: {
@@ -113,6 +122,12 @@ def plugins(settings: Settings) -> Mapping[str, Mapping[str, Mapping[str, object
         }
         for group, names in _chosen(settings).items()
     }
+
+
+def _refuse_unknown_names(settings: Settings) -> None:
+    for group, names in _chosen(settings).items():
+        for name in names:
+            named(group, name)
 
 
 def _chosen(settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -138,9 +153,7 @@ def node(settings: Settings) -> Node:
         When the listener or the sender is unknown or broken, or a table belongs to no plugin.
     """
     _refuse_stray_tables(settings)
-    for group, names in _chosen(settings).items():
-        for name in names:
-            named(group, name)
+    _refuse_unknown_names(settings)
     peers = tuple(peer.peer() for peer in settings.peers)
     address = ports.ListenerAddress(
         ae_title=settings.node.ae_title,
@@ -169,9 +182,22 @@ def node(settings: Settings) -> Node:
 
 
 def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
-    """Load the models; called once, in the worker process."""
+    """Load the models; called once, in the worker process.
+
+    A records source that is not usable is told in the log and on every report, and stops nothing:
+    images are worth a report without labs.
+    """
     logs.configure()
-    return partial(_analyse, analysis(settings))
+    work = analysis(settings)
+    for source in work.records:
+        try:
+            if isinstance(source, ports.Checkable):
+                source.check()
+        except ConfigError as error:
+            _LOG.error("records are missing from every report: %s", error)
+    if not any(peer.send_results for peer in settings.peers):
+        _LOG.error("no peer has send_results = true: no report can be delivered, every study will be FAILED")
+    return partial(_analyse, work)
 
 
 def _analyse(work: Analysis, attempt: Attempt) -> AnalysisResult:

@@ -100,7 +100,7 @@ class ModelsSettings(_Section):
 class ReportSettings(_Section):
     """``[report]``: the encodings that are written, and a table for each (``[report.sr]``)."""
 
-    writers: tuple[str, ...] = ("sr", "pdf")
+    writers: tuple[str, ...] = ("sr", "pdf", "json")
     sender: str = "dicom"
     tables: Tables = Field(default_factory=dict)
 

@@ -24,6 +24,7 @@ LIMITS = (
     "Trained on public data of few sites; see the model cards for what was measured and on whom.",
 )
 """What every report says whatever took part in it."""
+INTERVALS = "its interval covers what the models disagree on, not the uncertainty of what went in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,10 @@ def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[
     for finding in findings:
         if finding.probability is not None:
             bases.setdefault(finding.calibrated_on or "nothing: it is not calibrated", []).append(finding.code.meaning)
-    calibrated = [f"The probability of {', '.join(names)} was calibrated on {basis}." for basis, names in bases.items()]
+    calibrated = [
+        f"The probability of {', '.join(names)} was calibrated on {basis}; {INTERVALS}."
+        for basis, names in bases.items()
+    ]
     return tuple(dict.fromkeys([*LIMITS, *calibrated, *(limit for part in evidence for limit in part.limits)]))
 
 

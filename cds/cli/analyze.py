@@ -16,7 +16,7 @@ from cds import ports
 from cds.cli.settings import ConfigOption, JsonOption, load
 from cds.discovery import build
 from cds.domain.report import EncodedReport
-from cds.errors import CdsError, ConfigError, UnusableStudy
+from cds.errors import CdsError, ConfigError, ReportError, UnusableStudy
 
 if TYPE_CHECKING:
     from cds.app import Analysis
@@ -51,6 +51,8 @@ def analyze(
     from cds.report.wording import one_line
 
     screen = Console(stderr=True)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; name a folder")
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"no such file or folder: {missing[0]}")
@@ -62,7 +64,8 @@ def analyze(
     for file in unreadable:
         screen.print(Text.assemble(("not read:", "yellow"), f" {one_line(str(file.path))}: {file.reason}"))
     if not studies:
-        raise CdsError("no DICOM study in what was given; see the reasons above")
+        why = "; the reason for each file stands above" if unreadable else ": there is no file in it"
+        raise CdsError(f"no DICOM study in what was given{why}")
     if len(studies) > 1 and any(file.suffix == ".txt" for file in report or []):
         raise ConfigError("a .txt report belongs to one study, and several were given; use a CSV of reports")
     failed = sum([not _one(work, study, out, as_json, screen) for study in studies])
@@ -121,10 +124,11 @@ def _one(work: Analysis, study: Study, out: Path, as_json: bool, screen: Console
 
 def write(encodings: Sequence[EncodedReport], folder: Path) -> list[Path]:
     """Write each encoding under its own name into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for encoding in encodings:
-        file = folder / encoding.name
-        file.write_bytes(encoding.content)
-        files.append(file)
+    files = [folder / encoding.name for encoding in encodings]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, encoding in zip(files, encodings, strict=True):
+            file.write_bytes(encoding.content)
+    except OSError as error:
+        raise ReportError(f"{folder} cannot be written: {error.strerror}") from None
     return files

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds.cli.settings import ConfigOption, JsonOption, load
-from cds.errors import ConfigError
+from cds.errors import CdsError, ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +38,8 @@ def state(
         raise ConfigError(f"no node has run here yet: there is no folder {settings.data_dir}")
     with closing(Ledger(settings.data_dir, settings.database.url)) as ledger:
         found = ledger.state(study or None)
+    if study and not found["studies"]:
+        raise CdsError(f"no study {study} has come here; `cds state` lists those that have")
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -21,6 +22,7 @@ def serve(config: ConfigOption = None) -> None:
 
     settings = load(config)
     logs.configure()
+    os.umask(0o077)  # what lies in data_dir is for this user alone: it names patients
 
     def started(port: int) -> None:
         typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")

@@ -16,7 +16,7 @@ from cds.errors import ReportError
 from cds.report.json_form import as_json
 from cds.report.json_shape import CodeJson, FindingJson, MeasurementJson, ReportJson, SiteJson
 from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
-from cds.report.wording import number, one_line, percent, unit
+from cds.report.wording import REASONS_ZH, number, one_line, percent, unit
 
 COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
 BAR_CELLS = 12
@@ -65,6 +65,7 @@ class _Shown:
             *self._lines("knowledge", self._knowledge()),
             *self._lines("labs", self._labs()),
             *self._lines("missing", self._missing()),
+            *self._lines("rejected", self._rejected()),
             *self._lines("gates", self._failed_gates()),
             *self._lines("limits", [Text(one_line(each)) for each in self.report["limits"]]),
             *self._lines("software", self._software()),
@@ -114,7 +115,7 @@ class _Shown:
     def _sure(self, finding: FindingJson) -> Text:
         value = finding["probability"]
         if value is None:
-            return Text(one_line(finding["reason"]) or "–", style="dim")
+            return Text(self._reason(one_line(finding["reason"])) or "–", style="dim")
         filled = round(BAR_CELLS * value)
         colour = COLOURS[finding["assertion"]]
         text = Text.assemble(("█" * filled, colour), ("░" * (BAR_CELLS - filled), "dim"), f" {percent(value)}")
@@ -190,9 +191,18 @@ class _Shown:
 
     def _missing(self) -> list[Text]:
         return [
-            Text(f"{self._label(MODALITIES[each['modality']])}: {one_line(each['reason'])}")
+            Text(f"{self._label(MODALITIES[each['modality']])}: {self._reason(one_line(each['reason']))}")
             for each in self.report["missing"]
         ]
+
+    def _rejected(self) -> list[Text]:
+        return [
+            Text(f"{one_line(each['source'])}: {one_line(each['reason'])}")
+            for each in self.report["inputs"]["rejected"]
+        ]
+
+    def _reason(self, english: str) -> str:
+        return self._both(english, REASONS_ZH.get(english, english))
 
     def _failed_gates(self) -> list[Text]:
         return [

@@ -98,13 +98,17 @@ class StudyIntake:
                 blob=blob.name,
                 sha256=blob.sha256,
                 size=blob.size,
-                image=not header.sop_class_uid.startswith(_NO_IMAGE),
-                own=header.manufacturer_model_name == self._own_model_name,
+                image=_is_image(header),
+                own=header.manufacturer_model_name == self._own_model_name and not _is_image(header),
                 calling_ae_title=instance.calling_ae_title,
                 address=instance.address,
             ),
             self._clock(),
         )
+
+
+def _is_image(header: Header) -> bool:
+    return not header.sop_class_uid.startswith(_NO_IMAGE)
 
 
 def _check_announced(instance: ReceivedInstance, header: Header) -> None:

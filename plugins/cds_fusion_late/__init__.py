@@ -20,6 +20,8 @@ from cds_fusion_late.ratios import likelihood_ratio
 
 ALGORITHM = Algorithm(name="cds-fusion-late", version="1")
 UNCALIBRATED = "naive Bayes over published likelihood ratios: the probability is not calibrated and has no interval"
+SURE = math.log(4.0)
+"""Log-odds of 80 %: a number that nobody calibrated is UNCERTAIN between 20 and 80 %."""
 NOTHING = "no observation of any modality bears on this finding"
 
 
@@ -44,6 +46,13 @@ class LateSettings:
     def __post_init__(self) -> None:
         if not all(0 < value < 1 for value in (self.prior_pneumonia, self.prior_lung_cancer, self.image_prior)):
             raise ConfigError("fusion plugin 'late': prior_pneumonia, prior_lung_cancer and image_prior lie in 0..1")
+
+
+def assertion_of(log_odds: float) -> Assertion:
+    """PRESENT and ABSENT only far from even odds."""
+    if abs(log_odds) < SURE:
+        return Assertion.UNCERTAIN
+    return Assertion.PRESENT if log_odds > 0 else Assertion.ABSENT
 
 
 class LateFusion:
@@ -71,7 +80,7 @@ class LateFusion:
         return Finding(
             id=target,
             code=FINDINGS[target],
-            assertion=Assertion.PRESENT if total >= 0 else Assertion.ABSENT,
+            assertion=assertion_of(total),
             algorithm=ALGORITHM,
             probability=expit(total),
             # With this modality, minus without it.

@@ -78,9 +78,8 @@ def test_every_report_says_on_what_its_probabilities_were_calibrated() -> None:
             return (replace(finding, probability=0.5, calibrated_on="a simulated cohort"),)
 
     report = replace(pipeline(Ct()), fusion=Sure()).run(case(), NOW)
-    assert (
-        "The probability of Primary malignant neoplasm of lung was calibrated on a simulated cohort." in report.limits
-    )
+    said = "The probability of Primary malignant neoplasm of lung was calibrated on a simulated cohort;"
+    assert any(limit.startswith(said) for limit in report.limits)
 
 
 def test_an_extractor_that_fails_is_a_missing_modality_with_its_reason() -> None:

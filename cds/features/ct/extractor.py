@@ -39,7 +39,7 @@ VOLUME: Final = Code("118565006", "SCT", "Volume", "体积")
 _LIMITS: Final = (
     "Nodules on chest CT are found by a classical algorithm that looks for solid and part-solid round spots of 4 to"
     " 35 mm; pure ground glass, endobronchial, mediastinal and flat pleural lesions are not looked for.",
-    "Chest CT gives no probability of malignancy: none was calibrated.",
+    "The CT algorithm measures nodules; it gives them no probability of malignancy of its own.",
 )
 
 

@@ -90,12 +90,12 @@ def _observation(mention: Mention, text: TextReport) -> Observation:
         site=_site(mention),
         span=Span(report_id=text.report_id, start=mention.start, end=mention.end),
         source=text.report_id,
-        note="; ".join(_notes(mention, text.kind)),
+        note="; ".join(_notes(mention, text)),
     )
 
 
 def _assertion(mention: Mention, kind: TextKind) -> Assertion:
-    if mention.historical or mention.subject != "patient":
+    if mention.historical or mention.subject != "patient" or kind is TextKind.PRIOR:
         return Assertion.NOT_ASSESSED
     if mention.hypothetical or kind is TextKind.ORDER:
         return Assertion.UNCERTAIN
@@ -108,10 +108,13 @@ def _site(mention: Mention) -> Site | None:
     return Site(region=ANATOMY[mention.region], laterality=ANATOMY[mention.laterality] if mention.laterality else None)
 
 
-def _notes(mention: Mention, kind: TextKind) -> Iterator[str]:
+def _notes(mention: Mention, text: TextReport) -> Iterator[str]:
     """What a reader must know to weigh the observation."""
+    kind = text.kind
     if kind is TextKind.PRIOR:
         yield "prior report"
+        when = f" on {text.authored_at.date().isoformat()}" if text.authored_at else ""
+        yield f"said then{when}: {mention.assertion.value.lower()}"
     if kind is TextKind.ORDER:
         yield "order"
     if mention.historical:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.status import Status
 
 from cds.ports import Peer
-from cds_pacs.testing.demo_patients import Phantom, write_phantoms
+from cds_pacs.testing.demo_patients import Phantom, write_images, write_records
 from cds_pacs.testing.mini_pacs import MiniPacs
 
 FOLDER: Final = Path("cds-demo")
@@ -87,6 +87,9 @@ class Node:
 
 def main() -> int:
     """Run the demo; the exit status."""
+    if len(sys.argv) > 1:
+        print("./run demo takes no arguments; it works in ./cds-demo and says where things lie", file=sys.stderr)
+        return 0 if sys.argv[1] in ("-h", "--help") else 2
     screen = Console()
     started = time.monotonic()
     try:
@@ -101,21 +104,23 @@ def main() -> int:
 def _demo(screen: Console) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    with screen.status("making phantoms") as status:
-        phantoms = write_phantoms(FOLDER / "phantoms")
-        for phantom in phantoms:
-            screen.print(f"[cyan]phantom[/]  {phantom.title}: {len(phantom.files)} image(s)")
-        with MiniPacs(FOLDER / "pacs") as pacs:
-            for file in (file for phantom in phantoms for file in phantom.files):
-                pacs.archive.add(file)
-            status.update("starting the node")
-            with _serving(pacs) as node:
-                port = _port(node)
-                screen.print(f"[cyan]node[/]     `cds serve` listens on 127.0.0.1:{port}")
-                _forward(pacs, phantoms, port, screen, status)
-                _await_reports(node, phantoms, screen, status)
-            screen.print("[cyan]node[/]     stopped after SIGTERM")
-            _check_returned(pacs, phantoms)
+    write_records(FOLDER / "phantoms")
+    with screen.status("starting the node") as status, MiniPacs(FOLDER / "pacs") as pacs:
+        with _serving(pacs) as node:
+            # The node loads its models meanwhile.
+            status.update("making phantoms")
+            phantoms = write_images(FOLDER / "phantoms")
+            for phantom in phantoms:
+                screen.print(f"[cyan]phantom[/]  {phantom.title}: {len(phantom.files)} image(s)")
+                for file in phantom.files:
+                    pacs.archive.add(file)
+            status.update("waiting for the node to listen")
+            port = _port(node)
+            screen.print(f"[cyan]node[/]     `cds serve` listens on 127.0.0.1:{port}")
+            _forward(pacs, phantoms, port, screen, status)
+            _await_reports(node, phantoms, screen, status)
+        screen.print("[cyan]node[/]     stopped after SIGTERM")
+        _check_returned(pacs, phantoms)
     for phantom in phantoms:
         _show(phantom, screen)
     _say_where(phantoms, screen)
@@ -211,11 +216,11 @@ def _say_where(phantoms: Sequence[Phantom], screen: Console) -> None:
 
 
 def _until(seconds: float, what: str) -> Iterator[float]:
-    """Yield the seconds waited so far, once a second, until they are over."""
+    """Yield the seconds waited so far, twice a second, until they are over."""
     pause, began = threading.Event(), time.monotonic()
     while (waited := time.monotonic() - began) < seconds:
         yield waited
-        pause.wait(1.0)
+        pause.wait(0.5)
     raise DemoFailed(f"waited {seconds:.0f} s in vain for {what}; see {FOLDER / 'serve.log'}")
 
 

@@ -65,20 +65,25 @@ class Phantom:
     files: tuple[Path, ...]
 
 
-def write_phantoms(folder: Path) -> tuple[Phantom, ...]:
-    """Write images, ``labs.csv`` and ``reports.csv`` into `folder`."""
+def write_images(folder: Path) -> tuple[Phantom, ...]:
+    """Write the radiograph and the CT series into `folder`."""
     xray = chest_xray_phantom(folder / "xray", study=CHILD_STUDY, seed=1, opacities=PNEUMONIA)
     random = np.random.default_rng(2)
     thorax = Thorax(scale=ADULT_STUDY.scale, seed=2)
     nodules = [place(thorax, diameter, kind, random) for diameter, kind in NODULES]
     ct = ct_thorax_phantom(folder / "ct", study=ADULT_STUDY, seed=2, nodules=nodules)
-    _write_labs(folder / "labs.csv")
-    _write_reports(folder / "reports.csv")
     sizes = " and ".join(f"{diameter:g} mm" for diameter, _ in NODULES)
     return (
         Phantom(title="chest X-ray of a child", study_instance_uid=xray.study_instance_uid, files=(xray.file,)),
         Phantom(title=f"chest CT with nodules of {sizes}", study_instance_uid=ct.study_instance_uid, files=ct.files),
     )
+
+
+def write_records(folder: Path) -> None:
+    """Write ``labs.csv`` and ``reports.csv`` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_labs(folder / "labs.csv")
+    _write_reports(folder / "reports.csv")
 
 
 def _person(patient: PhantomPatient) -> list[str]:

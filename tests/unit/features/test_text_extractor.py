@@ -64,7 +64,8 @@ def test_what_is_not_of_this_patient_and_now_is_never_present() -> None:
 
 def test_a_prior_report_says_so() -> None:
     (found,) = observed(TextReport(report_id="p", text="Left effusion.", kind=TextKind.PRIOR))
-    assert found.note == "prior report"
+    assert found.note == "prior report; said then: present"
+    assert found.assertion is Assertion.NOT_ASSESSED
     assert found.assertion is Assertion.PRESENT
 
 
