@@ -24,6 +24,9 @@ TEN_TO: Final = re.compile(r"10\*(-?\d+)")
 URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Assertion.NOT_ASSESSED)
 """The order in which an impression speaks."""
 
+SIMULATED: Final = "simulated"
+"""How `Finding.calibrated_on` begins where no patient was measured; the sentence itself must say so."""
+
 REASONS_ZH: Final = {
     "no extractor is configured": "未配置相应模块",
     "the study has no CT series": "本检查无CT序列",
@@ -144,6 +147,9 @@ def _how_sure(finding: Finding) -> Bilingual:
         if finding.interval is not None:
             english += f" (95 % interval {span(finding.interval)})"
             chinese += f"（95%区间 {span(finding.interval)}）"
+        if finding.calibrated_on.startswith(SIMULATED):
+            english += ", learned from a simulated cohort, never measured on patients"
+            chinese += "，依据模拟队列，未经患者验证"
     if finding.reason:
         english += f"; {one_line(finding.reason).rstrip('.')}"
         chinese += f"；{one_line(REASONS_ZH.get(finding.reason, finding.reason)).rstrip('.。')}"

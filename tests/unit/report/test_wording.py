@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +28,12 @@ def test_the_impression_speaks_of_the_present_first_and_of_the_missing_last() ->
     ]
     assert chinese.split("\n")[0] == "肺炎（右肺）：存在，概率 83 %（95%区间 71–91 %）。"
     assert chinese.split("\n")[-1] == "缺失：检验。"
+
+
+def test_a_number_that_no_patient_stands_behind_says_so_in_its_own_sentence() -> None:
+    english, chinese = sentence(replace(pneumonia(), calibrated_on="simulated cohort 1: no real patients"))
+    assert english.endswith("(95 % interval 71–91 %), learned from a simulated cohort, never measured on patients.")
+    assert chinese.endswith("依据模拟队列，未经患者验证。")
 
 
 def test_an_impression_without_a_positive_says_so_first() -> None:
