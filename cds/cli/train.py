@@ -130,13 +130,13 @@ def _tell(metrics: Mapping[str, object], as_json: bool, more: str = "") -> None:
 
 
 def _shown(value: object) -> str:
-    """Numbers with three places; a value with its interval as ``0.912 [0.890, 0.930]``."""
+    """Numbers with three places; a value with its interval as ``0.912 (0.890 to 0.930)``."""
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_shown(item) for item in value) + "]"
-    if isinstance(value, Mapping) and "value" in value and "interval" in value:
-        return f"{_shown(value['value'])} {_shown(value['interval'])}"
+    if isinstance(value, Mapping) and {"value", "low", "high"} == value.keys():
+        return f"{_shown(value['value'])} ({_shown(value['low'])} to {_shown(value['high'])})"
     if isinstance(value, Mapping):
         return "\n".join(f"{key}: {_shown(item)}" for key, item in value.items())
     return str(value)
