@@ -154,6 +154,8 @@ def node(settings: Settings) -> Node:
     """
     _refuse_stray_tables(settings)
     _refuse_unknown_names(settings)
+    if not any(peer.send_results for peer in settings.peers):
+        _LOG.error("no peer has send_results = true: no report can be delivered, every study will be FAILED")
     peers = tuple(peer.peer() for peer in settings.peers)
     address = ports.ListenerAddress(
         ae_title=settings.node.ae_title,
@@ -195,8 +197,6 @@ def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
                 source.check()
         except ConfigError as error:
             _LOG.error("records are missing from every report: %s", error)
-    if not any(peer.send_results for peer in settings.peers):
-        _LOG.error("no peer has send_results = true: no report can be delivered, every study will be FAILED")
     return partial(_analyse, work)
 
 

@@ -13,8 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from cds.testing.stand_in import Script
 from cds_pacs.server import CarefulEntity
 from cds_pacs.testing import MiniPacs
 from cds_pacs.testing.instances import CT_IMAGE, small_data_set, write_file
+from support.orthanc import free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 QUIET_SECONDS = 2.0
@@ -37,16 +36,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs 
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline, pause = time.monotonic() + PATIENCE_SECONDS, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        pause.wait(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    wait_until(condition, PATIENCE_SECONDS, "what the test waits for")
 
 
 class Theatre:
