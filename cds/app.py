@@ -89,6 +89,8 @@ def _refuse_stray_tables(settings: Settings) -> None:
     _known_tables("records", settings.records.tables, (ports.RECORDS,))
     _known_tables("models", settings.models.tables, (ports.EXTRACTORS, ports.FUSION, ports.KNOWLEDGE))
     _known_tables("report", settings.report.tables, (ports.WRITERS, ports.SENDERS))
+    _known_tables("node", settings.node.tables, (ports.LISTENERS,))
+    _known_tables("archives", settings.archives.tables, (ports.ARCHIVES,))
 
 
 def _known_tables(section: str, tables: Tables, groups: Sequence[str]) -> None:
@@ -132,14 +134,20 @@ def _refuse_unknown_names(settings: Settings) -> None:
 
 def _chosen(settings: Settings) -> Mapping[str, Sequence[str]]:
     return {
-        ports.LISTENERS: (settings.node.listener,),
+        ports.LISTENERS: settings.node.listeners,
         ports.RECORDS: settings.records.sources,
         ports.EXTRACTORS: settings.models.extractors,
         ports.FUSION: (settings.models.fusion,),
         ports.KNOWLEDGE: settings.models.knowledge,
         ports.WRITERS: settings.report.writers,
-        ports.SENDERS: (settings.report.sender,),
+        ports.SENDERS: _vias(settings, "send_results"),
+        ports.ARCHIVES: _vias(settings, "counts", "priors"),
     }
+
+
+def _vias(settings: Settings, *uses: str) -> tuple[str, ...]:
+    """By which plugins the peers are spoken with that are used for one of `uses`."""
+    return tuple(dict.fromkeys(peer.via for peer in settings.peers if any(getattr(peer, use) for use in uses)))
 
 
 def node(settings: Settings) -> Node:
@@ -164,6 +172,7 @@ def node(settings: Settings) -> Node:
         max_associations=settings.node.max_associations,
         accept_unknown=settings.node.accept_unknown,
         peers=peers,
+        tls=settings.tls,
     )
     plan = NodePlan(
         data_dir=settings.data_dir,
@@ -177,8 +186,10 @@ def node(settings: Settings) -> Node:
     return Node(
         Ledger(settings.data_dir, settings.database.url),
         plan,
-        listener=build(ports.LISTENERS, settings.node.listener, listener, {}),
-        sender=build(ports.SENDERS, settings.report.sender, sender, tables.get(settings.report.sender, {})),
+        listener=build(ports.LISTENERS, settings.node.listeners[0], listener, settings.node.tables.get("dicom", {})),
+        senders={
+            name: build(ports.SENDERS, name, sender, tables.get(name, {})) for name in _vias(settings, "send_results")
+        },
         analyst=WorkerProcess(partial(_analyse_with, settings)),
     )
 

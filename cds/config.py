@@ -14,12 +14,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cds.errors import ConfigError
-from cds.ports import Peer
+from cds.ports import Peer, Tls
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[^\\\x00-\x1f]*[^\\\x00-\x20][^\\\x00-\x1f]*$")]
@@ -31,29 +32,59 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
+class TlsSettings(_Section):
+    """``[node.tls]``: our key and certificate, and whom we trust; files that change are read again."""
+
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path
+
+
 class NodeSettings(_Section):
-    """``[node]``: who we are on the network, and when a study is complete."""
+    """``[node]``: who we are on the network, and when a study is complete.
+
+    `processes` is the number of listener processes. With `durable` off an instance is answered
+    before it is on the disk. Below `reserve_mb` of free disk nothing more is taken. A study is
+    complete when nothing came for `study_quiet_seconds`, or earlier by a better signal; a signal
+    that says that more is to come is waited for until `study_longest_seconds`.
+    """
 
     ae_title: AeTitle = "CDS"
     host: str = "127.0.0.1"
     port: Port = 11112
     study_quiet_seconds: Annotated[float, Field(gt=0)] = 30.0
+    study_longest_seconds: Annotated[float, Field(gt=0)] = 3600.0
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
     accept_unknown: bool = False
-    listener: str = "dicom"
+    listeners: tuple[str, ...] = ("dicom",)
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    durable: bool = True
+    journal_mb: Annotated[int, Field(ge=16, le=65_536)] = 256
+    reserve_mb: Annotated[int, Field(ge=0)] = 1024
     retry_seconds: Annotated[float, Field(gt=0)] = 30.0
     retry_hours: Annotated[float, Field(gt=0)] = 72.0
+    tls: TlsSettings | None = None
+    tables: Tables = Field(default_factory=dict)
 
 
 class PeerSettings(_Section):
-    """``[[peers]]``: a node that may call us, and to which results go if `send_results`."""
+    """``[[peers]]``: a node that may call us, and what we do with it (see `cds.ports.Peer`)."""
 
     name: Annotated[str, Field(min_length=1)]
     ae_title: AeTitle
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
-    send_results: bool = False
+    via: str = "dicom"
+    url: str = ""
+    tls: bool = False
+    certificate: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    send_results: bool = False
+    send: tuple[str, ...] = ("sr", "pdf")
+    sr_class: Literal["comprehensive-3d", "comprehensive", "enhanced"] = "comprehensive-3d"
+    commitment: bool = False
+    counts: bool = False
+    priors: bool = False
 
     @field_validator("addresses")
     @classmethod
@@ -65,6 +96,14 @@ class PeerSettings(_Section):
     def peer(self) -> Peer:
         """The value that listeners and senders are given."""
         return Peer(**self.model_dump())
+
+
+class ArchivesSettings(_Section):
+    """``[archives]``: which earlier studies are fetched from peers with `priors`, and a table for each plugin."""
+
+    priors: Annotated[int, Field(ge=0, le=20)] = 2
+    priors_years: Annotated[float, Field(gt=0)] = 5.0
+    tables: Tables = Field(default_factory=dict)
 
 
 class DatabaseSettings(_Section):
@@ -101,7 +140,6 @@ class ReportSettings(_Section):
     """``[report]``: the encodings that are written, and a table for each (``[report.sr]``)."""
 
     writers: tuple[str, ...] = ("sr", "pdf", "json")
-    sender: str = "dicom"
     tables: Tables = Field(default_factory=dict)
 
 
@@ -116,6 +154,12 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     models: ModelsSettings = ModelsSettings()
     report: ReportSettings = ReportSettings()
+    archives: ArchivesSettings = ArchivesSettings()
+
+    @property
+    def tls(self) -> Tls | None:
+        """The node's TLS files, where it has some."""
+        return Tls(**self.node.tls.model_dump()) if self.node.tls else None
 
     @field_validator("peers")
     @classmethod
@@ -150,7 +194,16 @@ def read(path: Path | None = None, environment: Mapping[str, str] | None = None)
         settings = Settings.model_validate(table)
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from None
-    return settings.model_copy(update={"data_dir": (base / settings.data_dir).resolve()})
+    return _resolved(settings, base)
+
+
+def _resolved(settings: Settings, base: Path) -> Settings:
+    """Read relative paths from the folder of the configuration file."""
+    update: dict[str, object] = {"data_dir": (base / settings.data_dir).resolve()}
+    if settings.node.tls is not None:
+        files = {name: (base / file).resolve() for name, file in settings.node.tls.model_dump().items()}
+        update["node"] = settings.node.model_copy(update={"tls": TlsSettings(**files)})
+    return settings.model_copy(update=update)
 
 
 def _toml(path: Path) -> dict[str, object]:
@@ -200,9 +253,20 @@ def _merge(into: dict[str, object], new: Mapping[str, object]) -> None:
             into[key] = value
 
 
+_WITH_TABLES: Final[Mapping[str, type[_Section]]] = MappingProxyType(
+    {
+        "node": NodeSettings,
+        "records": RecordsSettings,
+        "models": ModelsSettings,
+        "report": ReportSettings,
+        "archives": ArchivesSettings,
+    }
+)
+
+
 def _gather_plugin_tables(table: dict[str, object]) -> dict[str, object]:
     """Move ``[models.chest_ct]`` to ``tables``; a stray value stays, to be refused by name."""
-    for name, section in (("records", RecordsSettings), ("models", ModelsSettings), ("report", ReportSettings)):
+    for name, section in _WITH_TABLES.items():
         found = table.get(name)
         if not isinstance(found, dict):
             continue

@@ -13,6 +13,7 @@
     |- KnowledgeError
     |- ReportError
     |- DeliveryError    a peer did not take a result; `retryable` says whether to try again
+    |- ArchiveError     a peer could not be asked for what it keeps
 
 A message says what was wrong, with which UID, what would be right and what there is. It never
 carries a patient's name, ID or birth date.
@@ -83,3 +84,7 @@ class DeliveryPostponed(DeliveryError):
     """A peer could not take a result now; try again."""
 
     retryable: ClassVar[bool] = True
+
+
+class ArchiveError(CdsError):
+    """A peer could not be asked for what it keeps; the work goes on without."""

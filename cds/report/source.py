@@ -1,4 +1,4 @@
-"""The patient and study module of the images, decoded to Unicode and otherwise as it stands."""
+"""The patient and study module of the images, decoded to Unicode and held to the standard's value rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydicom import charset, config, dcmread
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_description, dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
@@ -18,6 +18,7 @@ from pydicom.sequence import Sequence
 from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.errors import ReportError
+from cds.report.validity import valid
 
 PATIENT_AND_STUDY: Final = (
     "PatientName",
@@ -87,12 +88,14 @@ class SourceHeader:
     """What the encodings copy from the images.
 
     `timezone` is Timezone Offset From UTC (0008,0201), e.g. ``"+0800"``, ``""`` where not stated;
-    `procedure` is the first Procedure Code (0008,1032) as (value, scheme, meaning).
+    `procedure` is the first Procedure Code (0008,1032) as (value, scheme, meaning); `notes` are English
+    sentences, one for each attribute whose value broke a rule of DICOM, on what became of it.
     """
 
     elements: Dataset
     timezone: str
     procedure: tuple[str, str, str] | None
+    notes: tuple[str, ...] = ()
 
     def text(self, keyword: str) -> str:
         """One attribute as text, ``""`` where it is absent or empty."""
@@ -103,7 +106,8 @@ class SourceHeader:
 def read_header(report: Report) -> SourceHeader:
     """The patient and study module of the first readable instance.
 
-    Values are copied and never validated: a birth date that is no date stays what it is.
+    A value that breaks a rule of DICOM is cut, rewritten or left out, and `notes` says so; what a PACS
+    matches on is kept as it is (`cds.report.validity`).
 
     Raises
     ------
@@ -129,46 +133,59 @@ def _read(instance: Instance) -> Dataset | None:
 
 def _header(found: Dataset) -> SourceHeader:
     elements = Dataset()
+    notes: dict[str, None] = {}
     for keyword in PATIENT_AND_STUDY:
-        copied = _copied(found, keyword)
+        copied = _copied(found, keyword, notes)
         if copied is not None:
             elements[copied.tag] = copied
     for keyword in TYPE_2:
         if keyword not in elements:
             setattr(elements, keyword, "")
     return SourceHeader(
-        elements=elements, timezone=_text(found, "TimezoneOffsetFromUTC"), procedure=_procedure(elements)
+        elements=elements,
+        timezone=_text(found, "TimezoneOffsetFromUTC"),
+        procedure=_procedure(elements),
+        notes=tuple(notes),
     )
 
 
-def _copied(found: Dataset, keyword: str) -> DataElement | None:
+def _copied(found: Dataset, keyword: str, notes: dict[str, None]) -> DataElement | None:
+    """The element as it may stand in ours; None where there is none, or nothing of it may stand."""
     if keyword not in found:
         return None
     try:
-        return _element(found, keyword, _encodings(found))
+        return _element(found, keyword, _encodings(found), notes)
     except UNREADABLE:
         return None
 
 
-def _element(found: Dataset, key: str | int, encodings: list[str]) -> DataElement:
+def _element(found: Dataset, key: str | int, encodings: list[str], notes: dict[str, None]) -> DataElement | None:
+    """A copy that keeps to the rules of its VR, which is the dictionary's and not what the file says."""
     raw = found.get_item(key)
     if raw is None:
         raise KeyError(key)
-    vr = raw.VR or dictionary_VR(raw.tag)
+    vr = dictionary_VR(raw.tag)
     if vr == "SQ":
-        items = [_item(item, encodings) for item in found[raw.tag].value]
-        return DataElement(raw.tag, "SQ", Sequence(items))
-    value = CONTROL.sub("", _decoded(_bytes(raw), vr, encodings))
+        items = [_item(item, encodings, notes) for item in found[raw.tag].value]
+        return DataElement(raw.tag, "SQ", Sequence(items)) if items else None
+    decoded = CONTROL.sub("", _decoded(_bytes(raw), vr, encodings))
+    value, told = valid(keyword_for_tag(raw.tag), vr, decoded, several=dictionary_VM(raw.tag) != "1")
+    if told:
+        notes[told.format(dictionary_description(raw.tag))] = None
+        if not value:
+            return None
     return DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
 
 
-def _item(item: Dataset, encodings: list[str]) -> Dataset:
+def _item(item: Dataset, encodings: list[str], notes: dict[str, None]) -> Dataset:
     """One item of a sequence, its public elements in the order of their tags."""
     copied = Dataset()
     encodings = _encodings(item) if "SpecificCharacterSet" in item else encodings
     for tag in item.keys():  # noqa: SIM118 - iterating a Dataset would convert its elements
         if dictionary_has_tag(tag) and tag != 0x00080005:
-            copied[tag] = _element(item, tag, encodings)
+            element = _element(item, tag, encodings, notes)
+            if element is not None:
+                copied[tag] = element
     return copied
 
 
@@ -219,7 +236,7 @@ def _term(term: str) -> str:
 
 
 def _text(found: Dataset, keyword: str) -> str:
-    copied = _copied(found, keyword)
+    copied = _copied(found, keyword, {})
     return "" if copied is None or copied.value is None else str(copied.value)
 
 

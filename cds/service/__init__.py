@@ -12,7 +12,7 @@ How the composition root puts it together (all names importable from `cds.servic
             retry=RetryPolicy(first_seconds=30.0, give_up_hours=72.0),
         ),
         listener=DicomListener(...),               # door cds.listeners
-        sender=DicomSender(...),                   # door cds.senders
+        senders={"dicom": DicomSender(...)},       # door cds.senders, by `via` of a peer
         analyst=WorkerProcess(make_analyse),       # or InlineAnalyst(analyse) in this process
     )
     node.run()                                     # blocks until SIGTERM or SIGINT, then drains

@@ -39,10 +39,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Courier:
-    """Makes delivery attempts and enters what came of them."""
+    """Makes delivery attempts and enters what came of them; `senders` are named by `Peer.via`."""
 
     ledger: Ledger
-    sender: Sender
+    senders: Mapping[str, Sender]
     peers: Mapping[str, Peer]
     ae_title: str
     policy: RetryPolicy
@@ -87,7 +87,8 @@ class Courier:
                 self._accept((file,))
 
     def _send(self, files: Sequence[DeliverableFile], peer: Peer) -> None:
-        self.sender.send([file.path for file in files], peer, calling_ae_title=self.ae_title)
+        sender = self.senders[peer.via]
+        sender.send([file.path for file in files], peer, calling_ae_title=self.ae_title)
 
     def _accept(self, files: Sequence[DeliverableFile]) -> None:
         self.ledger.deliveries.sent([file.delivery_id for file in files], self.clock())

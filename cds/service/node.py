@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +64,7 @@ class Node:
         plan: NodePlan,
         *,
         listener: Listener,
-        sender: Sender,
+        senders: Mapping[str, Sender],
         analyst: Analyst,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -77,7 +77,7 @@ class Node:
         self._assembly = Assembly(ledger, plan.study_quiet_seconds, clock, monotonic)
         courier = Courier(
             ledger=ledger,
-            sender=sender,
+            senders=senders,
             peers={peer.name: peer for peer in plan.address.peers},
             ae_title=plan.address.ae_title,
             policy=plan.retry,

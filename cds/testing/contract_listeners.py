@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from cds.ports import Intake, Listener, ListenerAddress, ReceivedInstance
+from cds.ports import Announced, Intake, Listener, ListenerAddress, Notice, ReceivedInstance, Spool
 
 Make = Callable[[], Listener]
 
@@ -18,9 +18,19 @@ Make = Callable[[], Listener]
 class RefusingIntake:
     """An intake that must not be called: nobody sends anything."""
 
+    spool_above_bytes: int = 1 << 20
+
     def take(self, instance: ReceivedInstance) -> None:
         """Fail."""
         raise AssertionError("a listener handed in an instance that nobody had sent")
+
+    def spool(self, announced: Announced) -> Spool:
+        """Fail."""
+        raise AssertionError("a listener began an instance that nobody had sent")
+
+    def notice(self, notice: Notice) -> None:
+        """Fail."""
+        raise AssertionError("a listener handed in a notice that nobody had sent")
 
 
 def loopback(port: int = 0) -> ListenerAddress:

@@ -40,7 +40,7 @@ def main(data_dir: str, script_dir: str, port: str, pacs_port: str, quiet_second
             ledger,
             plan,
             listener=build(ports.LISTENERS, "dicom", listener, {}),
-            sender=build(ports.SENDERS, "dicom", sender, {}),
+            senders={"dicom": build(ports.SENDERS, "dicom", sender, {})},
             analyst=WorkerProcess(make_stand_in(Path(script_dir))),
         )
         node.run(started=lambda bound: print(bound, flush=True))

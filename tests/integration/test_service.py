@@ -63,7 +63,7 @@ class World:
             ledger,
             plan,
             listener=DicomListener(ListenerSettings(drain_seconds=5)),
-            sender=DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5)),
+            senders={"dicom": DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5))},
             analyst=WorkerProcess(make_stand_in(self.folder / "script")),
         )
 

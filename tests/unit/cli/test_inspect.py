@@ -22,7 +22,7 @@ def test_each_line_is_a_report_of_its_own_and_keeps_its_order(tmp_path: Path) ->
 
 def test_plugins_as_json_names_every_door_and_what_is_chosen(tmp_path: Path) -> None:
     doors = json.loads(cds("plugins", "--json", folder=tmp_path).stdout)
-    assert len(doors) == 7
+    assert len(doors) == 8
     assert doors["cds.fusion"]["transformer"]["chosen"]
     assert not doors["cds.fusion"]["late"]["chosen"]
 

@@ -39,7 +39,7 @@ class Office:
         self.post = Post()
         self.courier = Courier(
             ledger=ledger,
-            sender=self.post,
+            senders={"dicom": self.post},
             peers={"pacs": PEER},
             ae_title="CDS",
             policy=RetryPolicy(),
@@ -165,7 +165,7 @@ def test_a_peer_that_is_no_longer_configured_is_refused_with_the_reason(office: 
     (delivery,) = office.ledger.deliveries.due(office.now)
     Courier(
         ledger=office.ledger,
-        sender=office.post,
+        senders={"dicom": office.post},
         peers={},
         ae_title="CDS",
         policy=RetryPolicy(),
