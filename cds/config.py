@@ -81,7 +81,7 @@ class PeerSettings(_Section):
     addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     send_results: bool = False
     send: tuple[str, ...] = ("sr", "pdf")
-    sr_class: Literal["comprehensive-3d", "comprehensive", "enhanced"] = "comprehensive-3d"
+    sr_class: Literal["comprehensive", "comprehensive-3d", "enhanced"] = "comprehensive"
     commitment: bool = False
     counts: bool = False
     priors: bool = False

@@ -63,7 +63,7 @@ class Peer:
         Networks from which it may call us under its AE title.
     send_results, send, sr_class
         Whether results go there; the names of the writers whose objects do; and which structured
-        report it is to have (``"comprehensive-3d"``, ``"comprehensive"``, ``"enhanced"``).
+        report it is to have (``"comprehensive"``, ``"comprehensive-3d"``, ``"enhanced"``).
     commitment
         Whether it is asked to commit to what it accepted (PS3.4 Annex J).
     counts
@@ -83,7 +83,7 @@ class Peer:
     addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     send_results: bool = False
     send: tuple[str, ...] = ("sr", "pdf")
-    sr_class: str = "comprehensive-3d"
+    sr_class: str = "comprehensive"
     commitment: bool = False
     counts: bool = False
     priors: bool = False
