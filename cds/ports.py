@@ -8,12 +8,13 @@ What is not named in the configuration is never imported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
+from cds.domain.diagnosis import Diagnosis
 from cds.domain.evidence import Evidence, Missing, Modality
 from cds.domain.finding import Finding, Knowledge
 from cds.domain.records import Identity, Records
@@ -260,6 +261,14 @@ class Checkable(Protocol):
         ConfigError
             When it is not there or not usable; the message says what would be right.
         """
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """What a sender or an archive may offer beside its door: to try a peer out."""
+
+    def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterable[Diagnosis]:
+        """Look at what is set up wrong most often; sends nothing of a patient, raises for nothing the peer does."""
 
 
 @runtime_checkable
