@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cds.errors import ConfigError, OutOfResources
 from cds.store.tables import EVENTS, META, METADATA, SCHEMA_VERSION
+from cds.store.upgrade import upgrade
 
 _BUSY_SECONDS: Final = 5.0
 """How long a writer waits for another one before it says so: well inside a sender's DIMSE timeout."""
@@ -107,15 +108,16 @@ class Database:
 
     def _check_schema(self) -> None:
         with self.writing() as connection:
-            METADATA.create_all(connection)
-            found = connection.execute(select(META.c.value).where(META.c.key == _VERSION_KEY)).scalar_one_or_none()
-            if found is None:
-                connection.execute(insert(META).values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
-            elif int(found) > SCHEMA_VERSION:
+            found = _schema_of(connection)
+            if found > SCHEMA_VERSION:
                 raise ConfigError(
                     f"the ledger has schema {found}, this version knows {SCHEMA_VERSION}: "
                     "run the newer version of the software that wrote it"
                 )
+            if found < SCHEMA_VERSION:
+                upgrade(connection, METADATA)
+                connection.execute(delete(META).where(META.c.key == _VERSION_KEY))
+                connection.execute(insert(META).values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
 
 
 def note(
@@ -162,6 +164,14 @@ def _engine(url: str, busy_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _schema_of(connection: Connection) -> int:
+    """The schema's version; 0 of an empty database."""
+    if not inspect(connection).has_table(META.name):
+        return 0
+    found = connection.execute(select(META.c.value).where(META.c.key == _VERSION_KEY)).scalar_one_or_none()
+    return int(found or 0)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 METADATA: Final = MetaData()
 
@@ -87,8 +87,9 @@ REPORT_FILES: Final = Table(
     Column("path", String(160), nullable=False, unique=True),
     Column("sha256", String(64), nullable=False),
     Column("size", Integer, nullable=False),
+    Column("writer", Text, nullable=False, default=""),
 )
-"""Every encoding of a report; position 0 is the structured report."""
+"""Every encoding of a report, with the name of the writer that made it; position 0 is the structured report."""
 
 DELIVERIES: Final = Table(
     "deliveries",
@@ -101,9 +102,40 @@ DELIVERIES: Final = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("first_at", String(32), nullable=False),
     Column("next_at", String(32), nullable=False),
+    Column("commit_at", String(32), nullable=False, default=""),
+    Column("commit_asks", Integer, nullable=False, default=0),
+    Column("commit_refusals", Integer, nullable=False, default=0),
     UniqueConstraint("file_id", "peer"),
-    Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_peer_due", "peer", "state", "next_at"),
+    Index("ix_deliveries_peer_commit", "peer", "commit_at"),
 )
+"""`commit_at` is when the peer is asked (again) to commit to the file; ``""`` where it is not asked."""
+
+COMMITMENTS: Final = Table(
+    "commitments",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, index=True),
+    Column("delivery_id", Integer, ForeignKey("deliveries.id"), nullable=False),
+    Column("asked_at", String(32), nullable=False),
+)
+"""What a peer was asked to commit to, file by file (PS3.4 J.3.2); an answer may come late."""
+
+ANSWERS: Final = Table(
+    "answers",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("items", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("first_at", String(32), nullable=False),
+    Column("next_at", String(32), nullable=False),
+    Index("ix_answers_peer_due", "peer", "state", "next_at"),
+)
+"""What peers asked us to commit to, and how far our answer has come (PS3.4 J.3.3); `items` is JSON."""
 
 EVENTS: Final = Table(
     "events",
