@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: `state`, `show`, `plugins`, `parse-report`."""
+"""Commands that look and change nothing: `state`, `show`, `plugins`, `parse-report`, `doctor`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(plugins)
     app.command("parse-report")(parse_report)
+    app.command()(doctor)
 
 
 def state(
@@ -142,3 +144,31 @@ def _show_mentions(parsed: dict[str, object]) -> None:
             row["text"],
         )
     Console().print(table)
+
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    models: Annotated[bool, typer.Option(help="Load the models too, which takes some seconds.")] = True,
+) -> None:
+    """Check everything an administrator may get wrong; each line says ok, warn or fail, and the mend.
+
+    Exit 1 if a line says fail.
+    """
+    from cds.doctor import examine
+
+    failed = False
+    for line in examine(load(config), with_models=models):
+        failed = failed or line.verdict == "fail"
+        if as_json:
+            typer.echo(json.dumps(asdict(line), ensure_ascii=False))
+            continue
+        typer.secho(f"{line.verdict:<5}", fg=_COLOURS[line.verdict], bold=True, nl=False)
+        typer.echo(f" {line.subject}: {line.found}")
+        if line.mend:
+            typer.echo(f"      -> {line.mend}")
+    if failed:
+        raise typer.Exit(1)

@@ -21,6 +21,7 @@ from cds.store.deliveries import Deliveries
 from cds.store.jobs import Jobs
 from cds.store.levers import Levers
 from cds.store.lock import NodeLock
+from cds.store.overview import Overview
 from cds.store.report_files import ReportFiles
 from cds.store.state import State, read_state
 from cds.store.tables import EVENTS, META, REPORT_FILES, REPORTS
@@ -55,6 +56,7 @@ class Ledger:
         self.jobs = Jobs(self._database, self.blobs.path)
         self.deliveries = Deliveries(self._database, self.report_files.path)
         self.levers = Levers(self._database)
+        self.overview = Overview(self._database)
 
     def __enter__(self) -> Self:
         return self
