@@ -154,7 +154,7 @@ class Workflow:
     def deliver(self, study_instance_uid: str, delivery_id: str) -> None:
         """Carry out the delivery step; the outcome stands in the ledger."""
         try:
-            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock(), study_instance_uid):
+            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock()):
                 if delivery.id == delivery_id and not self._stopping.is_set():
                     self._workshop.courier.deliver(delivery)
         except OutOfResources as error:

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, insert, select, update
 
 from cds.store.database import Database, note, stamp
 from cds.store.tables import DELIVERIES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import DeliverableFile, Delivery, DeliveryState, StudyState
 
-_ARRIVED = (DeliveryState.SENT, DeliveryState.COMMITTED)
+_AT_ONCE: Final = 256
+"""How many deliveries one transaction ends."""
 
 
 class Deliveries:
@@ -30,45 +31,53 @@ class Deliveries:
         self._database = database
         self._path_of = path_of
 
-    def due(self, at: datetime, study_instance_uid: str | None = None) -> tuple[Delivery, ...]:
-        """What is to be sent now, of one study or of all; to one peer the revisions of a study go in their order."""
-        waiting = (
-            select(REPORTS.c.study_instance_uid)
-            .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
-            .join(DELIVERIES, DELIVERIES.c.file_id == REPORT_FILES.c.id)
-            .where(DELIVERIES.c.state == DeliveryState.PENDING, DELIVERIES.c.next_at <= stamp(at))
-        )
-        if study_instance_uid is not None:
-            waiting = waiting.where(REPORTS.c.study_instance_uid == study_instance_uid)
-        query = (
-            select(
-                REPORTS.c.study_instance_uid,
-                DELIVERIES.c.peer,
-                REPORTS.c.id.label("report_id"),
-                DELIVERIES.c.id,
-                DELIVERIES.c.attempts,
-                DELIVERIES.c.first_at,
-                DELIVERIES.c.next_at,
-                REPORT_FILES.c.sop_instance_uid,
-                REPORT_FILES.c.path,
-            )
-            .join(REPORT_FILES, REPORT_FILES.c.id == DELIVERIES.c.file_id)
-            .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
-            .where(DELIVERIES.c.state == DeliveryState.PENDING, REPORTS.c.study_instance_uid.in_(waiting))
-            .order_by(REPORTS.c.study_instance_uid, DELIVERIES.c.peer, REPORTS.c.revision, REPORT_FILES.c.position)
-        )
+    def due(self, at: datetime, peer: str | None = None, *, limit: int = 64) -> tuple[Delivery, ...]:
+        """What is to be sent now, the longest due first, about `limit` of it; of one peer, or of all.
+
+        To one peer the revisions of a study go in their order.
+        """
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            studies = dict.fromkeys(connection.scalars(_studies_due(at, peer).limit(limit)))
+            rows = connection.execute(_waiting(tuple(studies), peer)).all()
         deliveries = []
         for _, ways in groupby(rows, key=lambda row: (row.study_instance_uid, row.peer)):
-            first = list(next(groupby(ways, key=lambda row: row.report_id))[1])
-            if max(row.next_at for row in first) <= stamp(at):
+            pending = [row for row in ways if row.state == DeliveryState.PENDING]
+            first = list(next(groupby(pending, key=lambda row: row.report_id), (0, iter(())))[1])
+            if first and max(row.next_at for row in first) <= stamp(at):
                 deliveries.append(self._delivery(first))
-        return tuple(deliveries)
+        return tuple(sorted(deliveries, key=lambda delivery: delivery.due_at))
 
-    def sent(self, delivery_ids: Iterable[int], at: datetime) -> None:
-        """The peer accepted these files."""
-        self._settle_files(delivery_ids, DeliveryState.SENT, "", at)
+    def anything_due(self, at: datetime, peer: str) -> bool:
+        """Whether a look at `due` is worth it; quick, however much waits for later."""
+        query = select(DELIVERIES.c.id).where(_due(at, peer)).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def peers(self) -> tuple[str, ...]:
+        """Every peer for which something waits."""
+        query = select(DELIVERIES.c.peer).where(DELIVERIES.c.state == DeliveryState.PENDING).distinct()
+        with self._database.reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    def give_up(self, peer: str, before: datetime, reason: str, at: datetime) -> int:
+        """End what has waited for a peer since `before`, a part of it; how many files."""
+        query = (
+            select(DELIVERIES.c.id)
+            .where(DELIVERIES.c.peer == peer, DELIVERIES.c.state == DeliveryState.PENDING)
+            .where(DELIVERIES.c.next_at <= stamp(at), DELIVERIES.c.first_at <= stamp(before))
+            .limit(_AT_ONCE)
+        )
+        with self._database.reading() as connection:
+            ids = connection.execute(query).scalars().all()
+        if ids:
+            self.refused(ids, reason, at)
+        return len(ids)
+
+    def sent(self, delivery_ids: Iterable[int], at: datetime, commit_at: datetime | None = None) -> None:
+        """The peer accepted these files; at `commit_at` it is to be asked to commit to them."""
+        self._settle_files(
+            delivery_ids, DeliveryState.SENT, "", at, commit_at=stamp(commit_at) if commit_at else "", commit_asks=0
+        )
 
     def refused(self, delivery_ids: Iterable[int], reason: str, at: datetime) -> None:
         """The peer will never accept these files, or the time to try is over."""
@@ -110,23 +119,64 @@ class Deliveries:
             peer=first.peer,
             attempt=max(row.attempts for row in rows),
             first_at=datetime.fromisoformat(min(row.first_at for row in rows)),
+            due_at=datetime.fromisoformat(max(row.next_at for row in rows)),
             files=tuple(
                 DeliverableFile(delivery_id=row.id, sop_instance_uid=row.sop_instance_uid, path=self._path_of(row.path))
                 for row in rows
             ),
         )
 
-    def _settle_files(self, delivery_ids: Iterable[int], state: DeliveryState, reason: str, at: datetime) -> None:
+    def _settle_files(
+        self, delivery_ids: Iterable[int], state: DeliveryState, reason: str, at: datetime, **columns: object
+    ) -> None:
         ids = list(delivery_ids)
         with self._database.writing() as connection:
             connection.execute(
                 update(DELIVERIES)
                 .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.state == DeliveryState.PENDING)
-                .values(state=state, reason=reason, attempts=DELIVERIES.c.attempts + 1)
+                .values(state=state, reason=reason, attempts=DELIVERIES.c.attempts + 1, **columns)
             )
-            _note_files(connection, ids, state, reason, at)
-            for uid in _studies_of(connection, ids):
+            note_files(connection, ids, f"delivery {state}", reason, at)
+            for uid in studies_of(connection, ids):
                 settle(connection, uid, at)
+
+
+def _due(at: datetime, peer: str | None) -> ColumnElement[bool]:
+    due = and_(DELIVERIES.c.state == DeliveryState.PENDING, DELIVERIES.c.next_at <= stamp(at))
+    return due if peer is None else and_(DELIVERIES.c.peer == peer, due)
+
+
+def _studies_due(at: datetime, peer: str | None) -> Select[Any]:
+    return (
+        select(REPORTS.c.study_instance_uid)
+        .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
+        .join(DELIVERIES, DELIVERIES.c.file_id == REPORT_FILES.c.id)
+        .where(_due(at, peer))
+        .order_by(DELIVERIES.c.next_at)
+    )
+
+
+def _waiting(studies: Iterable[str], peer: str | None) -> Select[Any]:
+    """Every delivery of these studies; the state is looked at by the caller, so that the study's index leads."""
+    query = (
+        select(
+            REPORTS.c.study_instance_uid,
+            DELIVERIES.c.peer,
+            REPORTS.c.id.label("report_id"),
+            DELIVERIES.c.id,
+            DELIVERIES.c.state,
+            DELIVERIES.c.attempts,
+            DELIVERIES.c.first_at,
+            DELIVERIES.c.next_at,
+            REPORT_FILES.c.sop_instance_uid,
+            REPORT_FILES.c.path,
+        )
+        .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
+        .join(DELIVERIES, DELIVERIES.c.file_id == REPORT_FILES.c.id)
+        .where(REPORTS.c.study_instance_uid.in_(studies))
+        .order_by(REPORTS.c.study_instance_uid, DELIVERIES.c.peer, REPORTS.c.revision, REPORT_FILES.c.position)
+    )
+    return query if peer is None else query.where(DELIVERIES.c.peer == peer)
 
 
 def enter_deliveries(connection: Connection, file_id: int, peers: Sequence[str], at: datetime) -> None:
@@ -146,7 +196,8 @@ def enter_deliveries(connection: Connection, file_id: int, peers: Sequence[str],
 def settle(connection: Connection, study_instance_uid: str, at: datetime) -> None:
     """End a RUNNING study whose last report has reached, or will never reach, every peer.
 
-    Only the structured report decides: REPORTED means that each peer accepted it.
+    Only the structured report decides (for a peer that takes none, the first file that it is to have):
+    REPORTED means that each peer accepted it.
     """
     report = connection.execute(
         select(REPORTS.c.id, STUDIES.c.state)
@@ -155,12 +206,13 @@ def settle(connection: Connection, study_instance_uid: str, at: datetime) -> Non
     ).one_or_none()
     if report is None or report.state != StudyState.RUNNING:
         return
-    ways = connection.execute(
+    rows = connection.execute(
         select(DELIVERIES.c.peer, DELIVERIES.c.state, DELIVERIES.c.reason)
         .join(REPORT_FILES, REPORT_FILES.c.id == DELIVERIES.c.file_id)
-        .where(REPORT_FILES.c.report_id == report.id, REPORT_FILES.c.position == 0)
-        .order_by(DELIVERIES.c.id)
+        .where(REPORT_FILES.c.report_id == report.id)
+        .order_by(REPORT_FILES.c.position, DELIVERIES.c.id)
     ).all()
+    ways = {row.peer: row for row in reversed(rows)}.values()
     failed = [f"{way.peer}: {way.reason}" for way in ways if way.state == DeliveryState.FAILED]
     if any(way.state == DeliveryState.PENDING for way in ways):
         return
@@ -198,9 +250,8 @@ def inserted(connection: Connection, table: Table, **values: object) -> int:
     return int(key[0])
 
 
-def _note_files(
-    connection: Connection, delivery_ids: Sequence[int], state: DeliveryState, reason: str, at: datetime
-) -> None:
+def note_files(connection: Connection, delivery_ids: Sequence[int], kind: str, reason: str, at: datetime) -> None:
+    """Enter an event for each of these files into the history."""
     query = (
         select(REPORTS.c.study_instance_uid, REPORT_FILES.c.sop_instance_uid, DELIVERIES.c.peer)
         .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
@@ -210,14 +261,15 @@ def _note_files(
         note(
             connection,
             at,
-            f"delivery {state}",
+            kind,
             study_instance_uid=study_instance_uid,
             sop_instance_uid=sop_instance_uid,
             detail=f"to {peer}{': ' if reason else ''}{reason}",
         )
 
 
-def _studies_of(connection: Connection, delivery_ids: Sequence[int]) -> set[str]:
+def studies_of(connection: Connection, delivery_ids: Sequence[int]) -> set[str]:
+    """The studies that these files belong to."""
     query = (
         select(REPORTS.c.study_instance_uid)
         .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)

@@ -140,7 +140,7 @@ class DeliverableFile:
 class Delivery:
     """The files of one report that are still to go to one peer, the structured report first.
 
-    `attempt` counts from 0; `first_at` is when the first attempt was due.
+    `attempt` counts from 0; `first_at` is when the first attempt was due, `due_at` when this one is.
     """
 
     report_id: int
@@ -148,6 +148,7 @@ class Delivery:
     peer: str
     attempt: int
     first_at: datetime
+    due_at: datetime
     files: tuple[DeliverableFile, ...]
 
     @property

@@ -108,8 +108,11 @@ def test_a_resend_makes_every_file_due_again(book) -> None:
     assert delivery.id not in {one.id for one in due}
 
 
-def test_what_is_due_can_be_asked_of_one_study(book) -> None:
+def test_what_is_due_can_be_asked_of_one_peer(book) -> None:
     book.arrive()
     book.reported()
-    assert len(book.ledger.deliveries.due(book.now, "2.25.1")) == 1
-    assert book.ledger.deliveries.due(book.now, "2.25.2") == ()
+    assert len(book.ledger.deliveries.due(book.now, "pacs")) == 1
+    assert book.ledger.deliveries.due(book.now, "other") == ()
+    assert book.ledger.deliveries.anything_due(book.now, "pacs")
+    assert not book.ledger.deliveries.anything_due(book.now, "other")
+    assert not book.ledger.deliveries.anything_due(book.now - timedelta(seconds=1), "pacs")
