@@ -79,6 +79,9 @@ ESCAPES: Final = re.compile("\x1b[ -/]*[0-~]")
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 """What no text may hold (PS3.5 6.1.3); a name of control characters must not act on a screen."""
 
+CODE_VALUE: Final = 0x00080100
+"""Code Value (SH); a longer one stands in Long Code Value (PS3.3 8.1)."""
+
 STANDALONE: Final = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Character sets that stand alone: beside code extensions they win."""
 
@@ -167,7 +170,8 @@ def _element(found: Dataset, key: str | int, encodings: list[str], notes: dict[s
     vr = dictionary_VR(raw.tag)
     if vr == "SQ":
         items = [_item(item, encodings, notes) for item in found[raw.tag].value]
-        return DataElement(raw.tag, "SQ", Sequence(items)) if items else None
+        kept = [item for item in items if _is_whole(item) or "CodeSequence" not in keyword_for_tag(raw.tag)]
+        return DataElement(raw.tag, "SQ", Sequence(kept)) if kept else None
     decoded = CONTROL.sub("", _decoded(_bytes(raw), vr, encodings))
     value, told = valid(keyword_for_tag(raw.tag), vr, decoded, several=dictionary_VM(raw.tag) != "1")
     if told:
@@ -183,10 +187,21 @@ def _item(item: Dataset, encodings: list[str], notes: dict[str, None]) -> Datase
     encodings = _encodings(item) if "SpecificCharacterSet" in item else encodings
     for tag in item.keys():  # noqa: SIM118 - iterating a Dataset would convert its elements
         if dictionary_has_tag(tag) and tag != 0x00080005:
-            element = _element(item, tag, encodings, notes)
+            told: dict[str, None] = {}
+            element = _element(item, tag, encodings, told)
+            if tag == CODE_VALUE and told:  # a cut code would be another code
+                copied.LongCodeValue = _decoded(_bytes(item.get_item(tag)), "UC", encodings)
+                continue
+            notes.update(told)
             if element is not None:
                 copied[tag] = element
     return copied
+
+
+def _is_whole(item: Dataset) -> bool:
+    """Whether a code item has what every reader needs of it (PS3.3 Table 8.8-1)."""
+    value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue")
+    return bool(value and item.get("CodeMeaning"))
 
 
 def _bytes(element: DataElement | RawDataElement) -> bytes:
@@ -242,7 +257,8 @@ def _text(found: Dataset, keyword: str) -> str:
 
 def _procedure(elements: Dataset) -> tuple[str, str, str] | None:
     for item in elements.get("ProcedureCodeSequence", []):
-        coded = tuple(str(item.get(part, "")) for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
+        value = item.get("CodeValue") or item.get("LongCodeValue") or ""
+        coded = (str(value), str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeMeaning", "")))
         if all(coded):
-            return coded[0], coded[1], coded[2]
+            return coded
     return None

@@ -232,16 +232,6 @@ def test_the_procedure_is_the_one_that_the_images_name(tmp_path: Path) -> None:
     assert items(ds, "121058")[0].ConceptCodeSequence[0].CodeValue == "P5-08000"
 
 
-def test_a_header_that_breaks_the_rules_is_copied_and_not_refused(tmp_path: Path) -> None:
-    xray = series_of(tmp_path, "DX", 1)
-    path = xray.instances[0].path
-    raw = path.read_bytes()
-    path.write_bytes(raw.replace(b"19650412", b"unknown ").replace(b"CS\x02\x00F ", b"CS\x02\x00X "))
-    ds = written(report_of(study_of(xray), (abstained(),), parts=()))
-    assert ds.get_item("PatientBirthDate").value.strip() == b"unknown"
-    assert ds.PatientSex == "X"
-
-
 def test_hostile_text_is_text(tmp_path: Path) -> None:
     finding = replace(pneumonia(), reason=HOSTILE)
     report = full_report(tmp_path)

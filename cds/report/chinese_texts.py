@@ -1,0 +1,358 @@
+"""The Chinese of every text that the code hands to a report in English.
+
+``{}`` stands for what a run fills in, ``{n}`` for a number, ``{w}`` for one word.
+
+A hole is filled with its own Chinese where it has one. `tests/house/test_chinese.py` finds the English texts
+in the code and holds this table to them. Numbered holes (``{1}``) are those of the English, in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_REPORT: Final = {
+    "Decision support, unverified: a physician must review the images and this report.": (
+        "本报告为辅助决策，未经确认：须由医师审阅图像及本报告。"
+    ),
+    "Trained on public data of few sites; see the model cards for what was measured and on whom.": (
+        "模型由少数机构的公开数据训练；测量内容及对象见模型卡。"
+    ),
+    "The probability of {} was calibrated on {}; its interval covers what the models disagree on, not the"
+    " uncertainty of what went in.": "{}的概率校准于：{}；其区间仅反映各模型之间的分歧，不含输入本身的不确定性。",
+    "nothing: it is not calibrated": "无：未经校准",
+    "simulated cohort {}: {} drawn cases, no real patients": "模拟队列{}：{}例抽样病例，无真实患者",
+    "the validation split of a site's own cohort, {} cases": "本机构队列的验证集，{}例",
+    "see {w}": "见{}",
+    "no extractor is configured": "未配置相应模块",
+    "{w} readable": "{}可读取",
+    "measured on the images; no calibrated probability exists for it": "图像测量值，无经校准的概率",
+    "seen on the image; no calibrated probability exists for it": "见于图像，无经校准的概率",
+    "stated in a report text; not assessed on the images": "见于报告文本，未在图像上评估",
+    "no observation of any modality bears on this finding": "各模态均无与此所见相关的观察",
+    "naive Bayes over published likelihood ratios: the probability is not calibrated and has no interval": (
+        "基于已发表似然比的朴素贝叶斯：概率未经校准，无区间"
+    ),
+    "{} was used although its gate {} was not passed ({})": "虽未通过检查“{1}”（{2}），仍采用了{0}",
+    "{} gave no embedding, so the image was not used": "{}未给出图像特征，故未采用图像",
+}
+
+_SOURCE: Final = {
+    "Value of {} of the source is longer than DICOM allows; cut.": "源图像的{}长于DICOM所允许，已截断。",
+    "{} of the source has several values where DICOM allows one; the first is used.": (
+        "源图像的{}有多个值，而DICOM只允许一个；采用第一个。"
+    ),
+    "Value of {} of the source is not written as DICOM asks; left out.": "源图像的{}不符合DICOM格式，未采用。",
+    "Value of {} of the source is not written as DICOM asks; rewritten with the same meaning.": (
+        "源图像的{}不符合DICOM格式，已按原意改写。"
+    ),
+    "Value of {} of the source breaks a rule of DICOM for its length or number of values; kept as it is,"
+    " because archives match on it.": "源图像的{}违反DICOM关于长度或值数的规定；因归档系统据此匹配，原样保留。",
+    "Value of {} of the source is longer than archives keep; left out, because a cut identifier could name"
+    " another patient or order.": "源图像的{}长于归档系统所能保存；截断的标识可能指向他人或其他检查，故未采用。",
+    "no earlier report: only the reason for the examination was read": "无既往报告：仅读取了检查原因",
+    "The statements of the knowledge graph rest on sources about adults or sources that name no age; the patient is"
+    " younger than 18 years, and they may not hold.": (
+        "知识图谱的陈述依据成人文献或未注明年龄的文献；患者未满18岁，这些陈述可能不适用。"
+    ),
+    "The statements of the knowledge graph rest on sources about adults or sources that name no age; the patient's"
+    " age is not known, and below 18 years they may not hold.": (
+        "知识图谱的陈述依据成人文献或未注明年龄的文献；患者年龄未知，如未满18岁，这些陈述可能不适用。"
+    ),
+    "The Fleischner Society 2017 guideline for nodules holds from 35 years (doi:10.1148/radiol.2017161659, Table 1).": (
+        "Fleischner学会2017年结节指南适用于35岁及以上者（doi:10.1148/radiol.2017161659，表1）。"
+    ),
+}
+
+_XRAY: Final = {
+    "The chest X-ray model was trained on frontal images of children of 1 to 5 years, of one hospital.": (
+        "胸部X线模型由一家医院1至5岁儿童的正位片训练。"
+    ),
+    "It tells pneumonia from a normal chest only; it does not look for any other disease.": (
+        "该模型仅区分肺炎与正常胸片，不检查其他疾病。"
+    ),
+    "Chest X-ray, {}: {}.": "胸部X线，{}：{}。",
+    "the study has no chest radiograph (CR or DX)": "本检查无胸部X线片（CR或DX）",
+    "no radiograph may be read ({}: {})": "无可读取的X线片（{}：{}）",
+    "the image is unlike any chest radiograph of the training ({})": "该图像与训练所用胸片均不相似（{}）",
+    "distance from the training images {}, limit 1": "与训练图像的距离为{}，上限为1",
+    "outside the intended use: {}, {}": "超出适用范围：{}，{}",
+    "{} other frontal image(s) of the study were not read": "本检查另有{}幅正位片未读取",
+    "the chest X-ray model gave a number that is none": "胸部X线模型给出的结果不是有效数值",
+    "modality": "设备类型",
+    "body part": "检查部位",
+    "view": "投照体位",
+    "presentation": "图像用途",
+    "display window": "显示窗",
+    "age": "年龄",
+    "image quality": "图像质量",
+    "familiar image": "图像是否与训练图像相似",
+    "{w} image": "{}图像",
+    "an image For Processing, by its SOP Class": "按其SOP类为待处理图像（For Processing）",
+    "not a CR or DX image, by its SOP Class": "按其SOP类不是CR或DX图像",
+    "Body Part Examined is {}": "检查部位标注为{}",
+    "not stated; the descriptions speak of another part": "未注明；描述指向其他部位",
+    "not stated; the descriptions speak of a chest": "未注明；描述指向胸部",
+    "not stated; taken for a chest as far as the image is familiar": "未注明；在图像与训练图像相似的前提下视为胸部",
+    "the view is {}": "体位为{}",
+    "the view is {}, not frontal": "体位为{}，非正位",
+    "not stated; the series description speaks of another view": "未注明；序列描述指向其他体位",
+    "not stated; taken for frontal": "未注明；视为正位",
+    "Presentation Intent Type is FOR PROCESSING": "图像用途标注为待处理（FOR PROCESSING）",
+    "it is a localizer": "为定位像",
+    "for presentation": "供显示",
+    "age unknown; the model was trained on children of 1 to 5 years": "年龄未知；模型由1至5岁儿童的图像训练",
+    "within the 1 to 5 years of the children that the model was trained on": "在模型训练所用儿童的1至5岁范围内",
+    "outside the 1 to 5 years of the children that the model was trained on": "在模型训练所用儿童的1至5岁范围之外",
+    "{} x {} pixels are too few": "{} x {}像素过少",
+    "the image is constant or has a few grey levels only": "图像灰度恒定或灰阶过少",
+    "{} of the image is black or white": "图像的{}为全黑或全白",
+    "plausible": "合理",
+    "noise: {} of its energy is between neighbours": "噪声：相邻像素间的能量占{}",
+    "the window of the image is used": "采用图像自带的窗",
+    "the image states no window; its whole range is used": "图像未注明窗；采用其全部灰度范围",
+    "{} of the windows of the image cannot be used; the first one that can is": (
+        "图像的{}个窗无法使用；采用第一个可用的窗"
+    ),
+    "no window of the image can be used ({}); its whole range is used": "图像的窗均无法使用（{}）；采用其全部灰度范围",
+    "Window Center or Width is no number": "窗位或窗宽不是数字",
+    "Window Center or Width is missing": "缺少窗位或窗宽",
+    "Window Width is too small": "窗宽过小",
+    "the VOI LUT is broken": "VOI查找表损坏",
+    "it hides most of the image": "会遮蔽图像的大部分",
+    "image {} cannot be read: {}": "图像{}无法读取：{}",
+    "image {} has no pixel data": "图像{}无像素数据",
+    "image {} has Rows, Columns or Number of Frames that are no numbers": "图像{}的行数、列数或帧数不是数字",
+    "image {} has {} frames; a radiograph has one": "图像{}有{}帧；X线片应为一帧",
+    "image {} is {} x {} pixels; a radiograph has 1 to {}": "图像{}为{} x {}像素；X线片应为1至{}像素",
+    "the pixels of image {} cannot be decoded: {}": "图像{}的像素无法解码：{}",
+    "image file {} cannot be read: {}": "图像文件{}无法读取：{}",
+    "image file {} has more than {} pixels": "图像文件{}超过{}像素",
+}
+
+_CT: Final = {
+    "Nodules on chest CT are found by a classical algorithm that looks for solid and part-solid round spots of 4 to"
+    " 35 mm; pure ground glass, endobronchial, mediastinal and flat pleural lesions are not looked for.": (
+        "胸部CT结节由传统算法检出，仅查找4至35 mm的实性及部分实性类圆形病灶；"
+        "不查找纯磨玻璃、支气管内、纵隔及扁平胸膜病变。"
+    ),
+    "The CT algorithm measures nodules; it gives them no probability of malignancy of its own.": (
+        "CT算法仅测量结节，自身不给出恶性概率。"
+    ),
+    "Only the {} largest nodules are reported; there may be more.": "仅报告最大的{}个结节；可能还有更多。",
+    "The CT does not cover the whole of the lungs: they are cut at the {}.": "CT未覆盖全肺：{}被截断。",
+    "top": "上端",
+    "bottom": "下端",
+    "top and the bottom": "上端和下端",
+    "The CT slices are {} mm thick; nodules below 6 mm may be missed and sizes are less certain than in thin slices"
+    " (1.5 mm or less).": "CT层厚{} mm；可能漏检小于6 mm的结节，大小测量不如薄层（1.5 mm及以下）可靠。",
+    "the study has no CT series": "本检查无CT序列",
+    "no CT series may be read ({}: {})": "无可读取的CT序列（{}：{}）",
+    "no CT series of the study can be read: series {}: {}": "本检查的CT序列均无法读取：序列{}：{}",
+    "series {}: {}": "序列{}：{}",
+    "no solid or part-solid nodule of {} mm or more was found": "未见{} mm及以上的实性或部分实性结节",
+    "no calibrated probability exists for it": "无经校准的概率",
+    "solid by its density ({} HU)": "按密度为实性（{} HU）",
+    "part-solid by its density ({} HU)": "按密度为部分实性（{} HU）",
+    "solid by its density ({} HU), attached to the pleura": "按密度为实性（{} HU），与胸膜相连",
+    "part-solid by its density ({} HU), attached to the pleura": "按密度为部分实性（{} HU），与胸膜相连",
+    "CT body part": "CT检查部位",
+    "CT lungs": "CT肺部",
+    "CT orientation": "CT方位",
+    "CT resolution": "CT分辨率",
+    "CT slices": "CT层数",
+    "not stated": "未注明",
+    "body part is {}": "检查部位为{}",
+    "body part is {}, but the whole of both lungs is seen": "检查部位为{}，但可见双肺全部",
+    "body part is {}; a CT of the whole chest is read": "检查部位为{}；仅读取全胸部CT",
+    "no lungs were found in the series": "该序列中未找到肺",
+    "right lung {} ml, left lung {} ml": "右肺{} ml，左肺{} ml",
+    "right lung {} ml, left lung {} ml: one lung is missing or not aerated": (
+        "右肺{} ml，左肺{} ml：一侧肺缺失或未充气"
+    ),
+    "slices are {} degrees from axial": "层面偏离轴位{}度",
+    "voxels of {} x {} x {} mm": "体素为{} x {} x {} mm",
+    "voxels of {} x {} x {} mm; at most {} x {} x {} mm are read": "体素为{} x {} x {} mm；最大读取{} x {} x {} mm",
+    "{} slices are too few; {} or more are read": "{}层过少；至少需{}层",
+    "{n} slices without a gap": "{}层，连续无间断",
+    "Image Orientation (Patient) or Pixel Spacing is no valid geometry": "图像方向（患者）或像素间距不是有效几何信息",
+    "a volume needs at least two slices, there are {}": "容积至少需两层，现有{}层",
+    "the slices are unevenly spaced: distances from {} to {} mm, median {} mm": ("层间距不均：{}至{} mm，中位数{} mm"),
+    "{} slices are missing: distances from {} to {} mm, median {} mm": "缺少{}层：层间距{}至{} mm，中位数{} mm",
+    "the slices differ in Pixel Spacing": "各层像素间距不一致",
+    "the slices differ in orientation": "各层方向不一致",
+    "the slices differ in rows and columns": "各层行列数不一致",
+    "the stack is sheared by {} degrees: a tilted gantry is not supported": "层叠倾斜{}度：不支持倾斜机架",
+    "the gantry is tilted by {} degrees: a tilted gantry is not supported": "机架倾斜{}度：不支持倾斜机架",
+    "{} slices lie at the position of another: more than one acquisition in the series": (
+        "{}层与其他层位置重复：该序列含多次采集"
+    ),
+    "instance {} cannot be read": "实例{}无法读取",
+    "instance {} has no Rescale Slope and Intercept: its values are not HU": "实例{}无重标斜率和截距：其值不是HU",
+    "instance {} is multi-frame: Enhanced CT is not read, send the single-frame series": (
+        "实例{}为多帧：不读取增强型多帧CT对象，请发送单帧序列"
+    ),
+    "instance {} is no greyscale image of 8 or 16 bits": "实例{}不是8位或16位灰度图像",
+    "instance {} is rescaled to numbers that are not finite": "实例{}重标后的数值不是有限数",
+    "instance {} is rescaled to {}, not to HU": "实例{}重标为{}，而非HU",
+    "instance {} lacks Image Position, Image Orientation (Patient) or Pixel Spacing": (
+        "实例{}缺少图像位置、图像方向（患者）或像素间距"
+    ),
+    "series {} holds nothing but localizers": "序列{}仅含定位像",
+    "the pixels of instance {} cannot be decoded ({})": "实例{}的像素无法解码（{}）",
+    "the pixels of instance {} do not have the shape that its header says": "实例{}的像素与其头信息所述尺寸不符",
+}
+
+_TEXT: Final = {
+    "Report texts were read by word lists and rules, not understood; what a text says is its author's word.": (
+        "报告文本由词表和规则读取，并非真正理解；文本所述为其作者之言。"
+    ),
+    "A text was longer than {} characters; only its beginning was read.": "有文本超过{}个字符；仅读取其开头部分。",
+    "the case has no report and no reason for the examination": "无报告文本，也无检查原因",
+    "prior report": "既往报告",
+    "said then: {}": "当时所述：{}",
+    "said then on {}: {}": "{}当时所述：{}",
+    "order": "申请单",
+    "historical": "既往史",
+    "asked for, not found": "为申请所问，并非所见",
+    "said of: {}": "所述对象：{}",
+    "change: {}": "变化：{}",
+    "family": "家属",
+    "other": "他人",
+    "present": "存在",
+    "absent": "未见",
+    "uncertain": "不确定",
+    "not_assessed": "未评估",
+    "new": "新发",
+    "increased": "增大",
+    "decreased": "缩小",
+    "stable": "稳定",
+    "resolved": "消退",
+}
+
+_LABS: Final = {
+    "Some laboratory values are preliminary: no final result of the same analyte was there.": (
+        "部分检验结果为初步结果：同一项目尚无最终结果。"
+    ),
+    "Where the laboratory gave no reference range, a published default range was used; the note of each value says"
+    " which.": "实验室未给出参考范围时，采用已发表的默认范围；各结果的附注说明所用范围。",
+    "no laboratory values: no source of laboratory values is configured, or it has none for this patient": (
+        "无检验结果：未配置检验来源，或该来源中无此患者的结果"
+    ),
+    "no laboratory value could be used: {}": "无可用的检验结果：{}",
+    "and {n} more reasons": "另有{}项原因",
+    "{} (reference range: {})": "{}（参考范围：{}）",
+    "high": "偏高",
+    "low": "偏低",
+    "normal": "正常",
+    "not compared": "未比较",
+    "{}, as the laboratory gave it": "{}，由实验室提供",
+    "{}, default: {}": "{}，默认：{}",
+    "no reference range given": "未给出参考范围",
+    "none given, and no default for this analyte, age and sex": "未给出，且该项目、年龄及性别无默认范围",
+    "up to {n} {w}": "至{} {}",
+    "from {n} {w}": "自{} {}",
+    "{n} to {n} {w}": "{}至{} {}",
+    "preliminary": "初步结果",
+    "corrected": "已更正",
+    "final": "最终结果",
+    "cancelled": "已作废",
+}
+
+_RECORDS: Final = {
+    "more than one patient in study {}": "检查{}中有多名患者",
+    "the same SOP Instance UID was read before": "相同的SOP实例UID此前已读取",
+    "{}: {n} row": "{}：{}行",
+    "{}: {n} rows": "{}：{}行",
+    "no column is known; the first row must name the columns: {}": "无可识别的列；首行须为列名：{}",
+    "no column {}; there are: {}": "无列{}；现有：{}",
+    "no column {}; there are: {} and {} more": "无列{}；现有：{}，另有{}列",
+    "no column {} (nearest is {}); there are: {}": "无列{}（最相近的是{}）；现有：{}",
+    "no column {} (nearest is {}); there are: {} and {} more": "无列{}（最相近的是{}）；现有：{}，另有{}列",
+    "two columns are {}": "有两列同为{}",
+    "the birth date does not exist in the calendar": "出生日期不存在",
+    "the birth date is not understood; ISO 8601 is wanted, e.g. {}": "出生日期无法识别；须为ISO 8601格式，如{}",
+    "the sex is not understood; M, F, O or empty is wanted": "性别无法识别；须为M、F、O或留空",
+    "the time does not exist in the calendar": "时间不存在",
+    "the time is not understood; ISO 8601 is wanted, e.g. {}": "时间无法识别；须为ISO 8601格式，如{}",
+    "the year is out of range": "年份超出范围",
+    "another Patient ID": "患者编号不同",
+    "nothing but the Patient ID agrees; a birth date or sex must confirm it": "仅患者编号一致；须由出生日期或性别证实",
+    "only one side names the issuer of the Patient ID; birth date and sex must then both confirm it": (
+        "仅一方注明患者编号的签发机构；此时出生日期和性别均须证实"
+    ),
+    "the Patient ID agrees, the {} does not": "患者编号一致，{}不一致",
+    "birth date": "出生日期",
+    "sex": "性别",
+    "the same Patient ID by another issuer": "患者编号相同，签发机构不同",
+    "LOINC {} is not among the analytes that are used": "LOINC {}不在所用项目之列",
+    "the code is not among the analytes that are used": "该代码不在所用项目之列",
+    "the name is not among the analytes that are used": "该名称不在所用项目之列",
+    "the row names no analyte": "该行未注明项目",
+    "it ends before it begins": "其上限小于下限",
+    "used without its reference range ({})": "采用时未用其参考范围（{}）",
+    "the kind is not known; there are: {}": "类型未知；可用：{}",
+    "the status is not known; there are: final, preliminary, corrected, cancelled": (
+        "状态未知；可用：final、preliminary、corrected、cancelled"
+    ),
+    "the report has no report_id": "报告无report_id",
+    "the report has no text": "报告无文本",
+    "a prior that is not from before the study": "既往报告的时间不早于本检查",
+    "identity: {}": "身份：{}",
+    "outside the window of {}": "超出时间窗：{}",
+    "{} h before to {} h after the study": "检查前{}小时至检查后{}小时",
+    "superseded by a later, final or corrected value, or withdrawn": "已被较晚、最终或更正的结果取代，或已撤回",
+    "superseded by a later version of the same report": "已被同一报告的较晚版本取代",
+    "the file is empty": "文件为空",
+    "the file is empty or its first row cannot be parsed": "文件为空或首行无法解析",
+    "the row cannot be parsed as CSV": "该行无法按CSV解析",
+    "the row has {} cells, the header {}": "该行有{}个单元格，表头有{}个",
+    "without a time": "无时间",
+    "cannot be read": "无法读取",
+    "cannot be read: {}": "无法读取：{}",
+    "no row has the Patient ID of this study (files read: {})": "无任何行含本检查的患者编号（已读文件：{}）",
+    "no such file or folder": "无此文件或文件夹",
+    "the study has no Patient ID; no record can be joined": "本检查无患者编号；无法关联记录",
+    "the study has no date and time; no record can be joined": "本检查无日期和时间；无法关联记录",
+    "changed while it was read": "读取期间文件被更改",
+    "longer than {} bytes": "超过{}字节",
+    "not a .csv or .xlsx file (it is named *{})": "不是.csv或.xlsx文件（文件名为*{}）",
+    "not a readable XLSX file ({})": "不是可读取的XLSX文件（{}）",
+    "the text is neither UTF-8 nor GB18030; save it as CSV UTF-8": "文本既非UTF-8也非GB18030；请另存为CSV UTF-8",
+    "unpacks to more than 1 GiB": "解压后超过1 GiB",
+}
+
+_ATTRIBUTES: Final = {
+    "Patient's Name": "患者姓名",
+    "Patient ID": "患者编号",
+    "Issuer of Patient ID": "患者编号签发机构",
+    "Patient's Birth Date": "患者出生日期",
+    "Patient's Birth Time": "患者出生时间",
+    "Patient's Sex": "患者性别",
+    "Patient's Age": "患者年龄",
+    "Patient's Size": "患者身高",
+    "Patient's Weight": "患者体重",
+    "Other Patient Names": "患者其他姓名",
+    "Ethnic Group": "民族",
+    "Patient Comments": "患者备注",
+    "Patient Identity Removed": "患者身份已去除标志",
+    "De-identification Method": "去标识方法",
+    "Study Instance UID": "检查实例UID",
+    "Study Date": "检查日期",
+    "Study Time": "检查时间",
+    "Study ID": "检查ID",
+    "Study Description": "检查描述",
+    "Accession Number": "检查号",
+    "Referring Physician's Name": "申请医师姓名",
+    "Code Value": "代码值",
+    "Coding Scheme Designator": "编码体系标识",
+    "Coding Scheme Version": "编码体系版本",
+    "Code Meaning": "代码含义",
+    "Type of Patient ID": "患者编号类型",
+}
+
+TEXTS: Final[Mapping[str, str]] = MappingProxyType(
+    _REPORT | _SOURCE | _XRAY | _CT | _TEXT | _LABS | _RECORDS | _ATTRIBUTES
+)
+"""English to Chinese."""
