@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
 )
 
@@ -53,8 +52,8 @@ CT: Final = Shape(
 XRAY: Final = Shape(
     name="xray",
     title="X-ray, 10 MB",
-    sop_class_uid=DigitalXRayImageStorageForPresentation,
-    modality="DX",
+    sop_class_uid=ComputedRadiographyImageStorage,
+    modality="CR",
     rows=2500,
     columns=2000,
     count=20,
@@ -90,34 +89,35 @@ def sop_instance_uid(run: str, association: int, number: int) -> str:
 
 def data_set(shape: Shape, run: str, association: int) -> bytes:
     """The encoded data set of object 0, Explicit VR Little Endian, without file meta."""
+    encoded = BytesIO()
+    dcmwrite(encoded, _dataset(shape, run, association), implicit_vr=False, little_endian=True)
+    return encoded.getvalue()
+
+
+def part10(shape: Shape, run: str, number: int) -> bytes:
+    """Object `number` of the first association as a file (PS3.10), for senders that read files."""
+    dataset = _dataset(shape, run, 1)
+    dataset.SOPInstanceUID = sop_instance_uid(run, 1, number)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    encoded = BytesIO()
+    dcmwrite(encoded, dataset, enforce_file_format=True)
+    return encoded.getvalue()
+
+
+def _uid(run: str, association: int, number: int) -> str:
+    return f"2.25.{run}{association:0{_ASSOCIATION_DIGITS}}{number:0{_NUMBER_DIGITS}}"
+
+
+def _dataset(shape: Shape, run: str, association: int) -> Dataset:
     dataset = Dataset()
     _patient_and_study(dataset, shape, run)
     _image(dataset, shape, run, association)
     if shape is CT:
         _ct(dataset, run)
-    encoded = BytesIO()
-    dcmwrite(encoded, dataset, implicit_vr=False, little_endian=True)
-    return encoded.getvalue()
-
-
-def part10(shape: Shape, run: str, association: int, number: int) -> bytes:
-    """The same as a file (PS3.10), for senders that read files."""
-    head = Dataset()
-    head.FileMetaInformationVersion = b"\x00\x01"
-    head.MediaStorageSOPClassUID = shape.sop_class_uid
-    head.MediaStorageSOPInstanceUID = sop_instance_uid(run, association, number)
-    head.TransferSyntaxUID = ExplicitVRLittleEndian
-    head.ImplementationClassUID = "2.25.302043790172249692526321623266752743501"
-    encoded = BytesIO()
-    dcmwrite(encoded, head, implicit_vr=False, little_endian=True)
-    length = b"\x02\x00\x00\x00UL\x04\x00" + len(encoded.getvalue()).to_bytes(4, "little")
-    template = sop_instance_uid(run, association, 0).encode()
-    body = data_set(shape, run, association).replace(template, sop_instance_uid(run, association, number).encode())
-    return bytes(128) + b"DICM" + length + encoded.getvalue() + body
-
-
-def _uid(run: str, association: int, number: int) -> str:
-    return f"2.25.{run}{association:0{_ASSOCIATION_DIGITS}}{number:0{_NUMBER_DIGITS}}"
+    else:
+        dataset.PatientOrientation, dataset.ViewPosition = ["L", "F"], "PA"
+    return dataset
 
 
 def _patient_and_study(dataset: Dataset, shape: Shape, run: str) -> None:
@@ -139,7 +139,7 @@ def _image(dataset: Dataset, shape: Shape, run: str, association: int) -> None:
     dataset.SOPInstanceUID = sop_instance_uid(run, association, 0)
     dataset.SeriesInstanceUID = _uid(run, association, 999999999)
     dataset.SeriesNumber, dataset.InstanceNumber = "1", "1"
-    dataset.ImageType = ["ORIGINAL", "PRIMARY"] + (["AXIAL"] if shape is CT else [""])
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"] if shape is CT else ["ORIGINAL", "PRIMARY"]
     dataset.BodyPartExamined = "CHEST"
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows, dataset.Columns = shape.rows, shape.columns
@@ -151,7 +151,7 @@ def _image(dataset: Dataset, shape: Shape, run: str, association: int) -> None:
 
 def _ct(dataset: Dataset, run: str) -> None:
     dataset.FrameOfReferenceUID = _uid(run, 9998, 0)
-    dataset.PositionReferenceIndicator = ""
+    dataset.PositionReferenceIndicator, dataset.PatientPosition, dataset.AcquisitionNumber = "", "HFS", "1"
     dataset.PixelSpacing, dataset.SliceThickness, dataset.KVP = ["0.7", "0.7"], "1.0", "120"
     dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     dataset.ImagePositionPatient = ["0", "0", "0"]

@@ -6,6 +6,7 @@ import multiprocessing
 import socket
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -30,6 +31,14 @@ class Address:
     host: str
     port: int
     ae_title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """When the first byte was sent (``time.monotonic``), and the seconds from there to the last success."""
+
+    started: float
+    seconds: float
 
 
 class Association:
@@ -94,8 +103,8 @@ def _ends_of(template: bytes, whole: bytearray, digits: int) -> tuple[int, int]:
     return first + len(template) - digits, second + len(template) - digits
 
 
-def send(address: Address, shape: Shape, run: str, associations: int, count: int) -> float:
-    """Send `count` objects over each association at once; seconds from the first byte to the last success.
+def send(address: Address, shape: Shape, run: str, associations: int, count: int) -> Sent:
+    """Send `count` objects over each association, all at once.
 
     Raises
     ------
@@ -108,7 +117,7 @@ def send(address: Address, shape: Shape, run: str, associations: int, count: int
     try:
         for number in range(1, associations + 1):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(theirs, address, shape, run, number, count))
+            worker: BaseProcess = context.Process(target=_work, args=(theirs, address, shape, run, number, count))
             worker.start()
             theirs.close()
             lines.append(ours)
@@ -122,7 +131,7 @@ def send(address: Address, shape: Shape, run: str, associations: int, count: int
                 worker.join()
 
 
-def _conduct(lines: list[Connection]) -> float:
+def _conduct(lines: list[Connection]) -> Sent:
     """Wait until all are ready (or some time), start them together, collect when each ended."""
     deadline = time.monotonic() + _READY_SECONDS
     pending = set(lines)
@@ -139,7 +148,7 @@ def _conduct(lines: list[Connection]) -> float:
         if line in pending:
             _said(line)
         ends.append(_said(line))
-    return max(ends) - started
+    return Sent(started=started, seconds=max(ends) - started)
 
 
 def _said(line: Connection) -> float:
@@ -176,24 +185,28 @@ def _demand_success(status: int, what: str) -> None:
         raise wire.WireError(f"{what} was answered 0x{status:04X}, not 0x0000")
 
 
-def setup_milliseconds(address: Address, sop_class_uid: str, times: int) -> float:
-    """Median of connect, A-ASSOCIATE, A-RELEASE, in milliseconds."""
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
+def setup_milliseconds(address: Address, sop_class_uid: str, times: int, seconds: float) -> float:
+    """Median of connect, A-ASSOCIATE, A-RELEASE in milliseconds; at most `times`, and no longer than `seconds`."""
+
+    def once() -> None:
         with Association(address, sop_class_uid) as association:
             association.release()
-        taken.append(time.perf_counter() - started)
-    return 1000 * statistics.median(taken)
+
+    return _median_milliseconds(once, times, seconds)
 
 
-def echo_milliseconds(address: Address, sop_class_uid: str, times: int) -> float:
-    """Median of a C-ECHO on one association, in milliseconds."""
-    taken = []
+def echo_milliseconds(address: Address, sop_class_uid: str, times: int, seconds: float) -> float:
+    """Median of a C-ECHO on one association in milliseconds; at most `times`, and no longer than `seconds`."""
     with Association(address, sop_class_uid) as association:
-        for _ in range(times):
-            started = time.perf_counter()
-            association.echo()
-            taken.append(time.perf_counter() - started)
+        median = _median_milliseconds(association.echo, times, seconds)
         association.release()
+    return median
+
+
+def _median_milliseconds(once: Callable[[], None], times: int, seconds: float) -> float:
+    taken: list[float] = []
+    while len(taken) < times and sum(taken) < seconds:
+        started = time.perf_counter()
+        once()
+        taken.append(time.perf_counter() - started)
     return 1000 * statistics.median(taken)

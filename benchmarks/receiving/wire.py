@@ -40,22 +40,22 @@ def pdu(kind: int, body: bytes) -> bytes:
 def associate_request(called: str, calling: str, contexts: Iterable[tuple[int, str]], max_pdu_bytes: int) -> bytes:
     """An A-ASSOCIATE-RQ (PS3.8 table 9-11); every context in Explicit VR Little Endian."""
     body = struct.pack(">HH", 1, 0) + called.encode().ljust(16) + calling.encode().ljust(16) + bytes(32)
-    body += _item(0x10, _APPLICATION_CONTEXT)
+    body += item(0x10, _APPLICATION_CONTEXT)
     for number, sop_class in contexts:
-        syntaxes = _item(0x30, sop_class.encode()) + _item(0x40, EXPLICIT_LITTLE.encode())
-        body += _item(0x20, bytes((number, 0, 0, 0)) + syntaxes)
-    body += _item(0x50, _item(0x51, struct.pack(">I", max_pdu_bytes)) + _item(0x52, _IMPLEMENTATION))
+        syntaxes = item(0x30, sop_class.encode()) + item(0x40, EXPLICIT_LITTLE.encode())
+        body += item(0x20, bytes((number, 0, 0, 0)) + syntaxes)
+    body += item(0x50, item(0x51, struct.pack(">I", max_pdu_bytes)) + item(0x52, _IMPLEMENTATION))
     return pdu(ASSOCIATE_RQ, body)
 
 
 def read_accept(body: bytes) -> Accepted:
     """Read an A-ASSOCIATE-AC (PS3.8 table 9-17) without its header."""
     max_pdu_bytes, contexts = 0, set()
-    for kind, value in _items(body[68:]):
+    for kind, value in items(body[68:]):
         if kind == 0x21 and value[2] == 0:
             contexts.add(value[0])
         elif kind == 0x50:
-            lengths = [struct.unpack(">I", inner)[0] for sub, inner in _items(value) if sub == 0x51]
+            lengths = [struct.unpack(">I", inner)[0] for sub, inner in items(value) if sub == 0x51]
             max_pdu_bytes = lengths[0] if lengths else 0
     return Accepted(max_pdu_bytes=max_pdu_bytes, contexts=frozenset(contexts))
 
@@ -152,11 +152,13 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
     return bytes(received)
 
 
-def _item(kind: int, value: bytes) -> bytes:
+def item(kind: int, value: bytes) -> bytes:
+    """An item or sub-item of an A-ASSOCIATE PDU."""
     return struct.pack(">BBH", kind, 0, len(value)) + value
 
 
-def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
+def items(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each item."""
     at = 0
     while at + 4 <= len(body):
         kind, _, length = struct.unpack_from(">BBH", body, at)
