@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from cds.ports import Bytes
 
-def write_durably(path: Path, parts: Iterable[bytes], temporary_dir: Path) -> None:
+
+def write_durably(path: Path, parts: Iterable[Bytes], temporary_dir: Path) -> None:
     """Write a file so that, once this returns, it survives a crash.
 
     Temporary file in the same filesystem, fsync, rename, fsync of the folder (`path`'s folder
@@ -24,7 +26,7 @@ def write_durably(path: Path, parts: Iterable[bytes], temporary_dir: Path) -> No
     try:
         try:
             for part in parts:
-                _write_all(descriptor, part)
+                write_all(descriptor, part)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -35,7 +37,8 @@ def write_durably(path: Path, parts: Iterable[bytes], temporary_dir: Path) -> No
     fsync_folder(path.parent)
 
 
-def _write_all(descriptor: int, part: bytes) -> None:
+def write_all(descriptor: int, part: Bytes) -> None:
+    """Write all of `part`, however often that has to be asked for."""
     view = memoryview(part)
     while view:
         view = view[os.write(descriptor, view) :]
