@@ -28,6 +28,9 @@ STUDIES: Final = Table(
     Column("arrivals", Integer, nullable=False, default=0),
     Column("reopened", Boolean, nullable=False, default=False),
     Column("inputs_hash", String(64), nullable=False, default=""),
+    Column("completed_by", Text, nullable=False, default=""),
+    Column("held", Integer, nullable=False, default=0),
+    Column("expected", Integer, nullable=False, default=0),
     Column("patient_id", Text, nullable=False, default=""),
     Column("issuer_of_patient_id", Text, nullable=False, default=""),
     Column("birth_date", String(10), nullable=False, default=""),
@@ -36,7 +39,10 @@ STUDIES: Final = Table(
     Column("last_received_at", String(32), nullable=False),
     Column("changed_at", String(32), nullable=False),
 )
-"""`arrivals` counts what keeps a study open; `reopened`: an image came while the analysis ran."""
+"""`arrivals` counts what keeps a study open; `reopened`: an image came while the analysis ran.
+
+`completed_by` is why it was last taken for complete, with `held` of `expected` instances; 0 where nobody said.
+"""
 
 INSTANCES: Final = Table(
     "instances",
@@ -58,6 +64,17 @@ INSTANCES: Final = Table(
     Column("received_at", String(32), nullable=False),
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
+
+ANNOUNCED: Final = Table(
+    "announced",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("announced_at", String(32), nullable=False),
+    UniqueConstraint("study_instance_uid", "sop_instance_uid"),
+)
+"""Which instances a peer said there are (Instance Availability Notification, PS3.4 R)."""
 
 REPORTS: Final = Table(
     "reports",
@@ -148,3 +165,13 @@ EVENTS: Final = Table(
     Column("detail", Text, nullable=False, default=""),
 )
 """Every change of state, dated; never deleted."""
+
+NOTICES: Final = Table(
+    "notices",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False, index=True),
+    Column("content", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+)
+"""What a peer told us, as JSON, until somebody has acted on it."""

@@ -61,7 +61,7 @@ def test_a_failed_transaction_leaves_no_trace(book, monkeypatch: pytest.MonkeyPa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("cds.store.arrivals._enter_instance", fail)
+    monkeypatch.setattr("cds.store.arrivals._Page._enter_instance", fail)
     with pytest.raises(RuntimeError):
         book.arrive()
     assert book.ledger.state()["studies"] == []
@@ -93,7 +93,7 @@ def test_no_patient_data_stands_in_an_error_of_the_database(book, monkeypatch: p
     from sqlalchemy.exc import IntegrityError
 
     book.arrive()
-    monkeypatch.setattr("cds.store.arrivals._enter_study", lambda *_: None)
+    monkeypatch.setattr("cds.store.arrivals._Page._enter_study", lambda *_: None)
     with pytest.raises(IntegrityError) as caught:
         book.arrive(study="2.25.4", calling_ae_title="CANARY")
     assert "CANARY" not in str(caught.value)
