@@ -16,6 +16,17 @@ from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT: Final = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 J)."""
+STORAGE_COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
+"""The one SOP instance that commitment is asked of."""
+INSTANCE_AVAILABILITY: Final = "1.2.840.10008.5.1.4.33"
+"""Instance Availability Notification (PS3.4 R)."""
+
+ANSWERED_BY_US: Final = frozenset({STORAGE_COMMITMENT, INSTANCE_AVAILABILITY})
+"""SOP classes beside storage and verification of which we are SCP."""
+EITHER_ROLE: Final = frozenset({STORAGE_COMMITMENT})
+"""SOP classes whose requestor may be the SCP: it reports to us what it keeps (PS3.4 J.3.3)."""
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"

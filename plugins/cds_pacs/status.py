@@ -14,6 +14,16 @@ from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfRes
 SUCCESS: Final = 0x0000
 PROCESSING_FAILURE: Final = 0x0110
 DUPLICATE_SOP_INSTANCE: Final = 0x0111
+NO_SUCH_INSTANCE: Final = 0x0112
+NO_SUCH_EVENT: Final = 0x0113
+SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+NO_SUCH_ACTION: Final = 0x0123
+UNRECOGNIZED_OPERATION: Final = 0x0211
+RESOURCE_LIMITATION: Final = 0x0213
+
+_INVALID_ATTRIBUTE: Final = 0x0106
+_INVALID_ARGUMENT: Final = 0x0115
+_N_CREATE: Final = 0x0140
 
 STATUS_OF: Final = MappingProxyType(
     {
@@ -36,6 +46,15 @@ class Outcome(Enum):
 def status_of(error: CdsError) -> int:
     """Status for an error; a defect of ours is a processing failure (0x0110), never success."""
     return next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), PROCESSING_FAILURE)
+
+
+def notice_status_of(error: CdsError, command_field: int) -> int:
+    """Status for a notice that was not kept (PS3.7 10.1: N-EVENT-REPORT, N-ACTION, N-CREATE)."""
+    if isinstance(error, OutOfResources):
+        return RESOURCE_LIMITATION
+    if isinstance(error, MalformedInstance):
+        return _INVALID_ATTRIBUTE if command_field == _N_CREATE else _INVALID_ARGUMENT
+    return PROCESSING_FAILURE
 
 
 def outcome_of(status: int) -> Outcome:
