@@ -343,8 +343,12 @@ class Sender(Protocol):
 class Committing(Protocol):
     """What a sender may offer beside its door: storage commitment (PS3.4 Annex J)."""
 
-    def ask(self, transaction_uid: str, references: Sequence[Reference], peer: Peer, *, calling_ae_title: str) -> None:
-        """Ask the peer to commit to instances; its answer comes as `CommitmentReported` to the listener.
+    def ask(
+        self, transaction_uid: str, references: Sequence[Reference], peer: Peer, *, calling_ae_title: str
+    ) -> CommitmentReported | None:
+        """Ask the peer to commit to instances.
+
+        Its answer, where it gives it at once; else None, and it comes to the listener.
 
         Raises
         ------

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import logging
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import BinaryIO, ClassVar, Final
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pynetdicom import _config, evt
-from pynetdicom.association import Association
+from pynetdicom.dsutils import encode as encode_data_set
+from pynetdicom.dsutils import split_dataset
 
 from cds.errors import DeliveryError, DeliveryPostponed
-from cds.ports import Peer
-from cds_pacs.contexts import requested_for
-from cds_pacs.server import CarefulEntity
+from cds.ports import CommitmentReported, Peer, Reference, Tls
+from cds_pacs import commands, commitment
+from cds_pacs.client import Association
+from cds_pacs.contexts import EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, UNCOMPRESSED, requested_for
+from cds_pacs.pool import Pool
 from cds_pacs.status import Outcome, outcome_of
+from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts
 
 _LOG: Final = logging.getLogger(__name__)
 
-_config.STORE_SEND_CHUNKED_DATASET = True  # files given by path go out byte for byte, never decoded
+_SR_CLASSES: Final = {
+    "1.2.840.10008.5.1.4.1.1.88.22": "enhanced",
+    "1.2.840.10008.5.1.4.1.1.88.33": "comprehensive",
+    "1.2.840.10008.5.1.4.1.1.88.34": "comprehensive-3d",
+}
+"""The structured reports that a peer can be given, by their names in the configuration."""
+_LOWEST_PRIORITY: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:
-    """Times in seconds, sizes in bytes."""
+    """Times in seconds.
+
+    An association is kept for `idle_seconds` after its last use. After a storage commitment request it is
+    kept for `answer_seconds`, for peers that answer over the same one. `tls` is filled by the host.
+    """
 
     connect_timeout_seconds: float = 10.0
     acse_timeout_seconds: float = 15.0
     dimse_timeout_seconds: float = 20.0
-    max_pdu_bytes: int = 131_072
+    idle_seconds: float = 20.0
+    answer_seconds: float = 1.0
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +56,22 @@ class _File:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    data_set_at: int
 
 
 class DicomSender:
-    """Sends DICOM files by C-STORE (`cds.senders`, name ``dicom``)."""
+    """Sends DICOM files by C-STORE, and asks for storage commitment (`cds.senders`, name ``dicom``)."""
 
     Settings: ClassVar = SenderSettings
 
     def __init__(self, settings: SenderSettings) -> None:
-        self._settings = settings
+        self._answer_seconds = settings.answer_seconds
+        timeouts = Timeouts(
+            connect=settings.connect_timeout_seconds,
+            associate=settings.acse_timeout_seconds,
+            message=settings.dimse_timeout_seconds,
+        )
+        self._pool = Pool(timeouts, settings.tls, settings.idle_seconds)
 
     def send(self, files: Sequence[Path], peer: Peer, *, calling_ae_title: str) -> None:
         """Deliver DICOM files over one association; return only when the peer has accepted every one.
@@ -66,47 +86,89 @@ class DicomSender:
         described = [_describe(path) for path in files]
         if not described:
             return
-        with self._association(described, peer, calling_ae_title) as association:
-            for number, file in enumerate(described, start=1):
-                _store(association, file, number, peer)
+        kinds = [(file.sop_class_uid, file.transfer_syntax_uid) for file in described]
 
-    @contextmanager
-    def _association(self, files: Sequence[_File], peer: Peer, calling_ae_title: str) -> Iterator[Association]:
-        entity = CarefulEntity(ae_title=calling_ae_title)
-        entity.connection_timeout = self._settings.connect_timeout_seconds
-        entity.acse_timeout = self._settings.acse_timeout_seconds
-        entity.dimse_timeout = self._settings.dimse_timeout_seconds
-        entity.network_timeout = self._settings.dimse_timeout_seconds
-        association = entity.associate(
-            peer.host,
-            peer.port,
-            contexts=requested_for((file.sop_class_uid, file.transfer_syntax_uid) for file in files),
-            ae_title=peer.ae_title,
-            max_pdu=self._settings.max_pdu_bytes,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
-        )
-        if not association.is_established:
-            raise _no_association(association, peer)
+        def store_all(association: Association) -> _File | None:
+            for file in described:
+                if not association.syntaxes(file.sop_class_uid):
+                    return file
+                _store(association, file, peer)
+            return None
+
         try:
-            yield association
-        finally:
-            if association.is_established:
-                association.release()
+            refused = self._pool.use(peer, calling_ae_title, kinds, store_all)
+        except (AssociationEnded, AssociationRejected) as error:
+            raise _postponed(error, peer) from None
+        if refused is not None:
+            raise DeliveryError(self._not_accepted(refused, peer, calling_ae_title))
+
+    def ask(
+        self, transaction_uid: str, references: Sequence[Reference], peer: Peer, *, calling_ae_title: str
+    ) -> CommitmentReported | None:
+        """Ask the peer to commit to instances (N-ACTION); its answer, where it came over the same association.
+
+        Raises
+        ------
+        DeliveryPostponed, DeliveryError
+            When the peer did not take the request; whether a retry may help.
+        """
+        called = self._pool.called(peer, calling_ae_title)
+        try:
+            return commitment.ask(called, self._pool.timeouts, transaction_uid, references, self._answer_seconds)
+        except (AssociationEnded, AssociationRejected) as error:
+            raise _postponed(error, peer) from None
+        except commitment.Refused as error:
+            raise DeliveryError(f"peer {peer.name!r} {error}") from None
+
+    def answer(
+        self, transaction_uid: str, references: Sequence[Reference], peer: Peer, *, calling_ae_title: str
+    ) -> None:
+        """Tell the peer what we keep (N-EVENT-REPORT); errors as in `ask`."""
+        called = self._pool.called(peer, calling_ae_title)
+        try:
+            commitment.answer(called, self._pool.timeouts, transaction_uid, references)
+        except (AssociationEnded, AssociationRejected) as error:
+            raise _postponed(error, peer) from None
+        except commitment.Refused as error:
+            raise DeliveryError(f"peer {peer.name!r} {error}") from None
+
+    def close(self) -> None:
+        """Release the associations that are kept."""
+        self._pool.close()
+
+    def _not_accepted(self, file: _File, peer: Peer, calling_ae_title: str) -> str:
+        """Why a file cannot go there, and which structured report could."""
+        refusal = (
+            f"peer {peer.name!r} does not accept SOP Class {file.sop_class_uid} "
+            f"in transfer syntax {file.transfer_syntax_uid}"
+        )
+        if file.sop_class_uid not in _SR_CLASSES:
+            return refusal
+        contexts = requested_for((sop_class, file.transfer_syntax_uid) for sop_class in _SR_CLASSES)
+        try:
+            association = Association.open(self._pool.called(peer, calling_ae_title), contexts, self._pool.timeouts)
+        except (AssociationEnded, AssociationRejected):
+            return refusal
+        taken = [name for sop_class, name in _SR_CLASSES.items() if association.syntaxes(sop_class)]
+        association.release()
+        if not taken:
+            return f"{refusal}, nor any other structured report"
+        return f"{refusal}: set its sr_class to {' or '.join(repr(name) for name in taken)}"
 
 
-def _store(association: Association, file: _File, number: int, peer: Peer) -> None:
-    if not association.is_established:
-        raise DeliveryPostponed(f"peer {peer.name!r} ended the association")
-    content = _as_accepted(association, file, peer)
-    try:
-        answer = association.send_c_store(content, msg_id=number)
-    except RuntimeError:
-        raise DeliveryPostponed(f"peer {peer.name!r} ended the association") from None
-    except ValueError as error:
-        raise DeliveryError(f"SOP Instance {file.sop_instance_uid} cannot be encoded for {peer.name!r}") from error
-    status = int(answer.Status) if "Status" in answer else None
+def _store(association: Association, file: _File, peer: Peer) -> None:
+    context_id, data_set = _as_accepted(association.syntaxes(file.sop_class_uid), file, peer)
+    request: dict[int, int | str] = {
+        commands.AFFECTED_CLASS: file.sop_class_uid,
+        commands.FIELD: commands.Field.C_STORE,
+        commands.PRIORITY: _LOWEST_PRIORITY,
+        commands.AFFECTED_INSTANCE: file.sop_instance_uid,
+    }
+    with data_set:
+        answer = association.request(context_id, request, data_set)
+    status = commands.number(answer, commands.STATUS)
     if status is None:
-        raise DeliveryPostponed(f"peer {peer.name!r} gave no answer to SOP Instance {file.sop_instance_uid}")
+        raise DeliveryPostponed(f"peer {peer.name!r} gave no status to SOP Instance {file.sop_instance_uid}")
     outcome = outcome_of(status)
     if outcome is Outcome.TRY_AGAIN:
         raise DeliveryPostponed(f"peer {peer.name!r} answered 0x{status:04X} to SOP Instance {file.sop_instance_uid}")
@@ -116,52 +178,38 @@ def _store(association: Association, file: _File, number: int, peer: Peer) -> No
         _LOG.warning("peer %s accepted SOP Instance %s with 0x%04X", peer.name, file.sop_instance_uid, status)
 
 
-def _as_accepted(association: Association, file: _File, peer: Peer) -> Any:
-    """The file's path where the peer takes it as it is, else its data set for another encoding."""
-    accepted = {
-        str(context.transfer_syntax[0])
-        for context in association.accepted_contexts
-        if str(context.abstract_syntax) == file.sop_class_uid
-    }
-    if not accepted:
-        raise DeliveryError(
-            f"peer {peer.name!r} does not accept SOP Class {file.sop_class_uid} "
-            f"in transfer syntax {file.transfer_syntax_uid}"
-        )
-    return file.path if file.transfer_syntax_uid in accepted else dcmread(file.path)
+def _as_accepted(accepted: dict[str, int], file: _File, peer: Peer) -> tuple[int, BinaryIO]:
+    """The file's data set as it lies there, where the peer takes it so, else encoded for what it takes."""
+    if file.transfer_syntax_uid in accepted:
+        stream = file.path.open("rb")
+        stream.seek(file.data_set_at)
+        return accepted[file.transfer_syntax_uid], stream
+    syntax, context_id = next(iter(accepted.items()))
+    if syntax not in UNCOMPRESSED or file.transfer_syntax_uid not in UNCOMPRESSED:
+        raise DeliveryError(f"SOP Instance {file.sop_instance_uid} cannot be encoded for {peer.name!r}")
+    ds = dcmread(file.path)
+    encoded = encode_data_set(ds, syntax == IMPLICIT_VR_LITTLE_ENDIAN, syntax != EXPLICIT_VR_BIG_ENDIAN)
+    if encoded is None:
+        raise DeliveryError(f"SOP Instance {file.sop_instance_uid} cannot be encoded for {peer.name!r}")
+    return context_id, BytesIO(encoded)
 
 
 def _describe(path: Path) -> _File:
     try:
-        meta = read_file_meta_info(path)
+        meta, offset = split_dataset(path)
         return _File(
             path=path,
             sop_class_uid=str(meta.MediaStorageSOPClassUID),
             sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
             transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            data_set_at=offset,
         )
     except (OSError, InvalidDicomError, AttributeError) as error:
         raise DeliveryError(f"{path.name!r} is no DICOM file that could be sent ({type(error).__name__})") from None
 
 
-def _no_association(association: Association, peer: Peer) -> DeliveryError:
-    where = f"{peer.host}:{peer.port}"
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        return DeliveryPostponed(
-            f"peer {peer.name!r} at {where} rejected the association ({answer.result_str}: {answer.reason_str}); "
-            "does it know our AE title?"
-        )
-    if answer is None:
-        return DeliveryPostponed(f"peer {peer.name!r} at {where} does not answer: is it running?")
-    if association.rejected_contexts and not association.accepted_contexts:
-        refused = ", ".join(sorted({str(context.abstract_syntax) for context in association.rejected_contexts}))
-        return DeliveryError(
-            f"peer {peer.name!r} at {where} accepts none of the SOP Classes as we have them: {refused}"
-        )
-    return DeliveryPostponed(f"peer {peer.name!r} at {where} broke the association off")
-
-
-def _send_at_once(event: Any) -> None:
-    """Switch Nagle's algorithm off: with it each C-STORE waits 40 ms for a delayed acknowledgement."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _postponed(error: AssociationEnded | AssociationRejected, peer: Peer) -> DeliveryPostponed:
+    where = f"peer {peer.name!r} at {peer.host}:{peer.port}"
+    if isinstance(error, AssociationRejected):
+        return DeliveryPostponed(f"{where} rejected the association ({error}); does it know our AE title?")
+    return DeliveryPostponed(f"{where}: {error}; is it running?")

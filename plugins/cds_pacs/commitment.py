@@ -1,0 +1,179 @@
+"""Storage commitment, push model (PS3.4 Annex J): both sides' messages over associations of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID
+from pynetdicom.dsutils import encode as encode_data_set
+
+from cds.ports import CommitmentReported, Reference
+from cds_pacs import commands
+from cds_pacs.client import Association, Message
+from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, requested_for
+from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts
+
+SOP_CLASS: Final = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP Class (PS3.4 J.3)."""
+SOP_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
+"""Its well-known SOP Instance (PS3.4 J.3.5)."""
+REQUEST: Final = 1
+"""Action Type ID (PS3.4 J.3.2.1)."""
+ALL_KEPT, SOME_NOT_KEPT = 1, 2
+"""Event Type IDs (PS3.4 J.3.3.1)."""
+PROCESSING_FAILURE: Final = 0x0110
+"""Failure Reason (PS3.3 C.14.1.1) where a peer gives none."""
+_SUCCESS: Final = 0x0000
+
+
+class Refused(Exception):
+    """The peer does not do storage commitment, or did not take the request."""
+
+
+def ask(
+    called: Called, timeouts: Timeouts, transaction_uid: str, references: Sequence[Reference], answer_seconds: float
+) -> CommitmentReported | None:
+    """Ask a peer to commit; its answer, where it comes within `answer_seconds` over the same association.
+
+    Raises
+    ------
+    AssociationEnded, AssociationRejected, Refused
+        When the peer did not take the request.
+    """
+    answers: list[CommitmentReported] = []
+    association = _associated(called, timeouts, scp=False)
+
+    def take(message: Message) -> int:
+        try:
+            answers.append(_reported(association, message, called))
+        except Exception:  # pydicom raises anything on garbage; the peer is told, and may say it again
+            return PROCESSING_FAILURE
+        return _SUCCESS
+
+    association.on_event = take
+    request: dict[int, int | str] = {
+        commands.REQUESTED_CLASS: SOP_CLASS,
+        commands.FIELD: commands.Field.N_ACTION,
+        commands.REQUESTED_INSTANCE: SOP_INSTANCE,
+        commands.ACTION_TYPE: REQUEST,
+    }
+    try:
+        _exchange(association, request, _request_data(transaction_uid, references))
+        if not answers:
+            _wait(association, answer_seconds)
+    finally:
+        association.release()
+    return next((one for one in answers if one.transaction_uid == transaction_uid), None)
+
+
+def answer(called: Called, timeouts: Timeouts, transaction_uid: str, references: Sequence[Reference]) -> None:
+    """Tell a peer what we keep, as the SCP that calls its SCU (PS3.4 J.3.3).
+
+    Raises
+    ------
+    AssociationEnded, AssociationRejected, Refused
+        When the peer did not take the report.
+    """
+    association = _associated(called, timeouts, scp=True)
+    failed = any(reference.failure for reference in references)
+    report: dict[int, int | str] = {
+        commands.AFFECTED_CLASS: SOP_CLASS,
+        commands.FIELD: commands.Field.N_EVENT_REPORT,
+        commands.AFFECTED_INSTANCE: SOP_INSTANCE,
+        commands.EVENT_TYPE: SOME_NOT_KEPT if failed else ALL_KEPT,
+    }
+    try:
+        _exchange(association, report, _report_data(transaction_uid, references))
+    finally:
+        association.release()
+
+
+def read_references(ds: Dataset) -> tuple[Reference, ...]:
+    """What a request or a report speaks of (PS3.3 C.14); a failed one has its reason."""
+    kept = [_reference(item, 0) for item in ds.get("ReferencedSOPSequence") or []]
+    failed = [
+        _reference(item, int(item.get("FailureReason") or PROCESSING_FAILURE))
+        for item in ds.get("FailedSOPSequence") or []
+    ]
+    return (*kept, *failed)
+
+
+def _associated(called: Called, timeouts: Timeouts, *, scp: bool) -> Association:
+    contexts = requested_for([(SOP_CLASS, EXPLICIT_VR_LITTLE_ENDIAN)])
+    association = Association.open(called, contexts, timeouts, scp_of=[SOP_CLASS] if scp else [])
+    if not association.syntaxes(SOP_CLASS):
+        association.release()
+        raise Refused("does not do storage commitment (it accepts no such presentation context)")
+    return association
+
+
+def _exchange(association: Association, command: dict[int, int | str], ds: Dataset) -> None:
+    syntax, context_id = next(iter(association.syntaxes(SOP_CLASS).items()))
+    encoded = encode_data_set(ds, syntax == IMPLICIT_VR_LITTLE_ENDIAN, True)
+    if encoded is None:
+        raise Refused("cannot be told: the references cannot be encoded")
+    response = association.request(context_id, command, BytesIO(encoded))
+    status = commands.number(response, commands.STATUS)
+    if status != _SUCCESS:
+        said = "no status" if status is None else f"0x{status:04X}"
+        raise Refused(f"answered {said} to storage commitment")
+
+
+def _wait(association: Association, seconds: float) -> None:
+    with suppress(AssociationEnded):  # it has taken the request; the answer comes another way then
+        association.wait_for_event(seconds)
+
+
+def _reported(association: Association, message: Message, called: Called) -> CommitmentReported:
+    implicit = IMPLICIT_VR_LITTLE_ENDIAN in association.syntaxes(SOP_CLASS)
+    ds = read_dataset(BytesIO(message.data_set), implicit, True)
+    return CommitmentReported(
+        transaction_uid=str(ds.TransactionUID),
+        references=read_references(ds),
+        calling_ae_title=called.ae_title,
+        address=called.host,
+    )
+
+
+def _request_data(transaction_uid: str, references: Sequence[Reference]) -> Dataset:
+    ds = Dataset()
+    ds.TransactionUID = UID(transaction_uid)
+    ds.ReferencedSOPSequence = [_item(reference) for reference in references]
+    return ds
+
+
+def _report_data(transaction_uid: str, references: Sequence[Reference]) -> Dataset:
+    """Which were kept, and which were not (PS3.4 table J.3-2)."""
+    ds = _request_data(transaction_uid, [one for one in references if not one.failure])
+    failed = [one for one in references if one.failure]
+    if not ds.ReferencedSOPSequence:
+        del ds.ReferencedSOPSequence
+    if failed:
+        ds.FailedSOPSequence = [_item(one) for one in failed]
+    return ds
+
+
+def _item(reference: Reference) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = UID(reference.sop_class_uid)
+    item.ReferencedSOPInstanceUID = UID(reference.sop_instance_uid)
+    if reference.failure:
+        item.FailureReason = reference.failure
+    return item
+
+
+def _failure(item: Dataset) -> int:
+    return int(item.get("FailureReason") or PROCESSING_FAILURE)
+
+
+def _reference(item: Dataset, failure: int) -> Reference:
+    return Reference(
+        sop_class_uid=str(item.get("ReferencedSOPClassUID", "")),
+        sop_instance_uid=str(item.get("ReferencedSOPInstanceUID", "")),
+        failure=failure,
+    )

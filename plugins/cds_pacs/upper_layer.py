@@ -1,0 +1,271 @@
+"""The DICOM upper layer as a requestor (PS3.8 9.3): connect, negotiate, read and write PDUs, each with a deadline."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
+)
+from pynetdicom.presentation import PresentationContext
+
+from cds.ports import Tls
+
+_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
+_IMPLEMENTATION_CLASS_UID: Final = "2.25.302563927041958272613549146337160842911"
+_IMPLEMENTATION_VERSION: Final = "CDS_PACS"
+
+_ASSOCIATE_AC, _ASSOCIATE_RJ, P_DATA, RELEASE_RQ, _RELEASE_RP, ABORT = 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
+_RELEASE_REQUEST: Final = bytes((RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0))
+RELEASE_RESPONSE: Final = bytes((_RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0))
+_ABORT_REQUEST: Final = bytes((ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0))
+_PDU: Final = struct.Struct(">BxI")
+PDV_HEADER: Final = struct.Struct(">IBB")
+_LONGEST_PDU_READ: Final = 1 << 20
+_LAST_WORDS_SECONDS: Final = 2.0
+_PERMANENT: Final = 1
+"""Result of a rejection (PS3.8 9.3.4): a retry does not help."""
+
+
+class AssociationEnded(Exception):
+    """The peer is not there, ended the association, or did not answer in time; the message says which."""
+
+
+class AssociationRejected(Exception):
+    """The peer rejected the association (PS3.8 9.3.4); `permanent` as it said."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """In seconds: for the connection, for the answer to the proposal, and for the answer to a message."""
+
+    connect: float = 10.0
+    associate: float = 15.0
+    message: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """Whom we call, and as whom; `certificate` is the SHA-256 of the peer's certificate in hex, or ``""``."""
+
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str
+    tls: Tls | None = None
+    certificate: str = ""
+
+
+class Connection:
+    """A connection to a peer, plain or TLS."""
+
+    def __init__(self, called: Called, timeouts: Timeouts) -> None:
+        self._sock = _connected(called, timeouts)
+        self._ahead = b""
+
+    def send(self, content: bytes, seconds: float) -> None:
+        """Send all of it; each part within `seconds`."""
+        self._sock.settimeout(seconds)
+        self._sock.sendall(content)
+
+    def comes(self, seconds: float) -> bool:
+        """Wait for the peer to say something; whether it does. 0 does not wait.
+
+        Raises
+        ------
+        OSError
+            When the peer closed the connection.
+        """
+        if self._ahead:
+            return True
+        self._sock.settimeout(seconds)
+        try:
+            self._ahead = self._sock.recv(1)
+        except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
+            return False
+        if not self._ahead:
+            raise ConnectionError("it closed the connection")
+        return True
+
+    def read_pdu(self, deadline: float) -> tuple[int, bytes]:
+        """Type and content of the next PDU; `deadline` is of the monotonic clock.
+
+        Raises
+        ------
+        OSError
+            When it does not come whole in time, or is longer than we said that we read.
+        """
+        kind, length = _PDU.unpack(self._read(_PDU.size, deadline))
+        if length > _LONGEST_PDU_READ:
+            raise ConnectionError(f"it announced a PDU of {length} bytes")
+        return kind, self._read(length, deadline)
+
+    def close(self) -> None:
+        """Close."""
+        self._sock.close()
+
+    def abort(self) -> None:
+        """End the association at once, and close."""
+        with suppress(OSError):
+            self.send(_ABORT_REQUEST, _LAST_WORDS_SECONDS)
+        self.close()
+
+    def release(self) -> None:
+        """End the association in good order, or at once where the peer does not play along; and close."""
+        with suppress(OSError):
+            self.send(_RELEASE_REQUEST, _LAST_WORDS_SECONDS)
+            kind, _ = self.read_pdu(time.monotonic() + _LAST_WORDS_SECONDS)
+            if kind == RELEASE_RQ:  # both at once (PS3.8 9.2.2.4)
+                self.send(RELEASE_RESPONSE, _LAST_WORDS_SECONDS)
+        self.close()
+
+    def _read(self, length: int, deadline: float) -> bytes:
+        content = bytearray(self._ahead)
+        self._ahead = b""
+        while len(content) < length:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError("it gave no answer in time")
+            self._sock.settimeout(remaining)
+            part = self._sock.recv(length - len(content))
+            if not part:
+                raise ConnectionError("it closed the connection")
+            content += part
+        return bytes(content)
+
+
+def _connected(called: Called, timeouts: Timeouts) -> socket.socket:
+    try:
+        sock = socket.create_connection((called.host, called.port), timeouts.connect)
+    except OSError as error:
+        raise AssociationEnded(f"no connection: {said(error)}") from None
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if called.tls is None:
+            return sock
+        sock.settimeout(timeouts.associate)
+        secured = _context(called.tls).wrap_socket(sock, server_hostname=called.host)
+    except OSError as error:
+        sock.close()
+        raise AssociationEnded(f"no TLS: {said(error)}") from None
+    if called.certificate and _fingerprint(secured) != called.certificate:
+        secured.close()
+        raise AssociationEnded("no TLS: its certificate is not the one that is configured for it")
+    return secured
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Mutual TLS, TLS 1.2 or later (PS3.15 B.12); the files are read anew, so that they may be exchanged.
+
+    Trust is in the authorities: a peer is known by its address and AE title, not by a host name.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(tls.ca_file)
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
+def _fingerprint(sock: ssl.SSLSocket) -> str:
+    return hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def proposal(called: Called, contexts: Sequence[PresentationContext], scp_of: Iterable[str]) -> bytes:
+    """An A-ASSOCIATE-RQ; `scp_of` are the SOP classes of which we are the SCP (PS3.7 D.3.3.4)."""
+    length = MaximumLengthNotification()
+    length.maximum_length_received = _LONGEST_PDU_READ
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = UID(_IMPLEMENTATION_CLASS_UID)
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = _IMPLEMENTATION_VERSION
+    roles = []
+    for sop_class in scp_of:
+        role = SCP_SCU_RoleSelectionNegotiation()
+        role.sop_class_uid = UID(sop_class)
+        role.scu_role, role.scp_role = False, True
+        roles.append(role)
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = UID(_APPLICATION_CONTEXT)
+    primitive.calling_ae_title = called.calling_ae_title
+    primitive.called_ae_title = called.ae_title
+    primitive.presentation_context_definition_list = list(contexts)
+    primitive.user_information = [length, implementation, version, *roles]
+    request = A_ASSOCIATE_RQ()
+    request.from_primitive(primitive)
+    return bytes(request.encode())
+
+
+def acceptance(kind: int, body: bytes) -> A_ASSOCIATE:
+    """The peer's answer to a proposal.
+
+    Raises
+    ------
+    AssociationEnded, AssociationRejected
+        When it is not an acceptance.
+    """
+    whole = _PDU.pack(kind, len(body)) + body
+    try:
+        if kind == _ASSOCIATE_RJ:
+            rejection = A_ASSOCIATE_RJ()
+            rejection.decode(whole)
+            raise AssociationRejected(
+                f"{rejection.result_str}: {rejection.reason_str}", permanent=rejection.result == 1
+            )
+        if kind == _ASSOCIATE_AC:
+            accepted = A_ASSOCIATE_AC()
+            accepted.decode(whole)
+            return accepted.to_primitive()
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as error:
+        raise AssociationEnded(f"its answer cannot be understood ({type(error).__name__})") from None
+    raise AssociationEnded("it aborted the association" if kind == ABORT else f"it answered with PDU type {kind}")
+
+
+def pdv(context_id: int, flags: int, part: bytes) -> bytes:
+    """A P-DATA-TF PDU with one presentation data value (PS3.8 9.3.5)."""
+    return _PDU.pack(P_DATA, PDV_HEADER.size + len(part)) + PDV_HEADER.pack(len(part) + 2, context_id, flags) + part
+
+
+def pdvs(body: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The presentation data values of a P-DATA-TF PDU: context, message control header (PS3.8 E.2), content.
+
+    Raises
+    ------
+    ConnectionError
+        When it is broken.
+    """
+    at = 0
+    while at < len(body):
+        if len(body) - at < PDV_HEADER.size:
+            raise ConnectionError("it sent a broken PDU")
+        length, context_id, flags = PDV_HEADER.unpack_from(body, at)
+        end = at + 4 + length
+        if length < 2 or end > len(body):
+            raise ConnectionError("it sent a broken PDU")
+        yield context_id, flags, body[at + PDV_HEADER.size : end]
+        at = end
+
+
+def said(error: OSError) -> str:
+    """What happened, in words."""
+    if isinstance(error, TimeoutError):
+        return "it gave no answer in time"
+    return error.strerror or str(error) or type(error).__name__
