@@ -41,16 +41,24 @@ class Jobs:
             for uid, arrivals, last in rows
         )
 
-    def complete(self, study: Receiving, reason: str, at: datetime) -> StudyState | None:
+    def complete(
+        self, study: Receiving, reason: str, at: datetime, *, held: int = 0, expected: int = 0, set_aside: str = ""
+    ) -> StudyState | None:
         """Close a study, unless something has arrived since `study` was looked at (None then).
 
-        READY where it has an image to read, SKIPPED where it has none.
+        READY where it has an image to read; SKIPPED where it has none, or is to be `set_aside` for that reason.
+        It is kept that `held` of `expected` instances were here; 0 where nobody said.
         """
         uid = study.study_instance_uid
         with self._database.writing() as connection:
             row = _study(connection, uid)
             if row["state"] != StudyState.RECEIVING or row["arrivals"] != study.arrivals:
                 return None
+            whole = {"completed_by": reason, "held": held, "expected": expected}
+            connection.execute(update(STUDIES).where(STUDIES.c.study_instance_uid == uid).values(**whole))
+            if set_aside:
+                _move(connection, uid, StudyState.SKIPPED, at, set_aside)
+                return StudyState.SKIPPED
             images = connection.execute(
                 select(func.count()).select_from(INSTANCES).where(_usable(uid), INSTANCES.c.image)
             ).scalar_one()
@@ -104,6 +112,8 @@ class Jobs:
                 instances=self._instances(connection, uid),
                 revision=last.revision + 1 if last else 1,
                 predecessor=last.sop_instance_uid if last else "",
+                held=row["held"],
+                expected=row["expected"],
             )
 
     def report(self, job: Job, report: StoredReport, peers: Sequence[str], at: datetime) -> bool:

@@ -16,13 +16,16 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cds.store.arrivals import Arrivals
 from cds.store.blobs import BlobStore
+from cds.store.completeness import Completeness
 from cds.store.database import Database, sqlite_url
 from cds.store.deliveries import Deliveries
 from cds.store.jobs import Jobs
 from cds.store.levers import Levers
 from cds.store.lock import NodeLock
+from cds.store.notices import Notices
 from cds.store.overview import Overview
 from cds.store.report_files import ReportFiles
+from cds.store.results import Results
 from cds.store.state import State, read_state
 from cds.store.tables import EVENTS, META, REPORT_FILES, REPORTS
 
@@ -38,6 +41,8 @@ class Ledger:
         The node's folder; its `blobs` and `reports` lie in it, and the SQLite file by default.
     url
         SQLAlchemy URL of another database; ``""`` is SQLite in `data_dir`.
+    check
+        Whether every page of an SQLite file is looked at first, which takes as long as it is large.
 
     Raises
     ------
@@ -47,16 +52,19 @@ class Ledger:
         When the folder cannot be made.
     """
 
-    def __init__(self, data_dir: Path, url: str = "") -> None:
+    def __init__(self, data_dir: Path, url: str = "", *, check: bool = False) -> None:
         self.blobs = BlobStore(data_dir / "blobs")
         self.report_files = ReportFiles(data_dir / "reports")
         self._lock = NodeLock(data_dir)
-        self._database = Database(url or sqlite_url(data_dir / "ledger.sqlite"))
+        self._database = Database(url or sqlite_url(data_dir / "ledger.sqlite"), check=check)
         self.arrivals = Arrivals(self._database)
+        self.notices = Notices(self._database)
         self.jobs = Jobs(self._database, self.blobs.path)
         self.deliveries = Deliveries(self._database, self.report_files.path)
         self.levers = Levers(self._database)
+        self.completeness = Completeness(self._database)
         self.overview = Overview(self._database)
+        self.results = Results(self._database, self.report_files.path)
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +123,7 @@ class Ledger:
         """Remove what a crash left half made (P4); how many files. Blobs without a row are not touched."""
         with self._database.reading() as connection:
             known = frozenset(connection.execute(select(REPORT_FILES.c.path)).scalars())
-        return self.blobs.sweep() + self.report_files.sweep(known)
+        return self.report_files.sweep(known)
 
     def _node(self, connection: Connection) -> State | None:
         value = connection.execute(select(META.c.value).where(META.c.key == _NODE_KEY)).scalar_one_or_none()

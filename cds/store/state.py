@@ -36,6 +36,8 @@ def read_state(connection: Connection, study_instance_uid: str | None) -> State:
                 "study_instance_uid": row.study_instance_uid,
                 "state": row.state,
                 "reason": row.reason,
+                "completed_by": row.completed_by,
+                "expected": row.expected or None,
                 "instances": counted[row.study_instance_uid],
                 "attempts": row.attempts,
                 "inputs_hash": row.inputs_hash,

@@ -117,7 +117,8 @@ class StoredInstance:
 class Attempt:
     """An attempt at a job that was counted before it began.
 
-    `predecessor` is the SOP Instance UID of the report that the new one supersedes, or ``""``.
+    `predecessor` is the SOP Instance UID of the report that the new one supersedes, or ``""``;
+    `held` of `expected` instances were here when the study was complete (0: nobody said how many).
     """
 
     job: Job
@@ -125,6 +126,8 @@ class Attempt:
     instances: tuple[StoredInstance, ...]
     revision: int
     predecessor: str
+    held: int = 0
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

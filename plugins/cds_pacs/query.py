@@ -18,7 +18,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from cds.errors import ArchiveError
 from cds.ports import Peer
 from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from cds_pacs.server import CarefulEntity
+from cds_pacs.entity import CarefulEntity
 
 FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")

@@ -193,7 +193,7 @@ def test_a_study_that_takes_too_long_is_broken_off(pacs: MiniPacs, tmp_path: Pat
 
 def test_a_peer_that_refuses_the_association_is_an_error_that_names_it(pacs: MiniPacs, archive: DicomArchive) -> None:
     pacs.faults.refuse = True
-    with pytest.raises(ArchiveError, match="'pacs'.*rejected"):
+    with pytest.raises(ArchiveError, match=r"'pacs'.*rejected"):
         archive.instances("2.25.1", pacs.peer(), calling_ae_title="CDS")
 
 
