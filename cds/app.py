@@ -184,7 +184,7 @@ def node(settings: Settings) -> Node:
     sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
     tables = settings.report.tables
     return Node(
-        Ledger(settings.data_dir, settings.database.url),
+        Ledger(settings.data_dir, settings.database.url, check=True),
         plan,
         listener=build(ports.LISTENERS, settings.node.listeners[0], listener, settings.node.tables.get("dicom", {})),
         senders={

@@ -23,7 +23,7 @@ def examine(settings: Settings, *, with_models: bool = True) -> Iterator[Diagnos
         ledger: Ledger | None = None
         if settings.data_dir.is_dir():
             try:
-                ledger = stack.enter_context(Ledger(settings.data_dir, settings.database.url))
+                ledger = stack.enter_context(Ledger(settings.data_dir, settings.database.url, check=True))
             except (CdsError, OSError) as error:
                 yield storage.refused(settings, error)
             else:

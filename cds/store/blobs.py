@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cds.ports import ReceivedInstance
-from cds.store.durable import fsync_folder, make_folder, sweep, write_durably
+from cds.ports import Bytes, ReceivedInstance
+from cds.store.durable import fsync_folder, make_folder, write_all
 from cds.store.part10 import FileMeta, encode_file_meta, split_file
 
 _SHARDS: Final = 256
+_AT_ONCE: Final = 4
+"""How many files are made durable at once; a disk takes several for little more than the time of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,14 @@ class Blob:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """A file that is to be kept under `name`: its bytes, or where it lies in the same file system."""
+
+    name: str
+    content: Bytes | Path
+
+
 class BlobStore:
     """A folder of received instances.
 
@@ -33,14 +47,37 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._temporary = root / "incoming"
-        make_folder(self._temporary)
-        for shard in range(_SHARDS):
-            (root / f"{shard:02x}").mkdir(exist_ok=True)
-        fsync_folder(root)
+        if not (root / f"{_SHARDS - 1:02x}").is_dir():
+            make_folder(root)
+            for shard in range(_SHARDS):
+                (root / f"{shard:02x}").mkdir(exist_ok=True)
+            fsync_folder(root)
+
+    @staticmethod
+    def name(sop_instance_uid: str, sha256: str) -> str:
+        """What the file of an instance is called."""
+        uid = hashlib.sha256(sop_instance_uid.encode()).hexdigest()
+        return f"{uid[:2]}/{uid[:32]}-{sha256[:16]}.dcm"
+
+    def put_all(self, blobs: Iterable[NewBlob]) -> None:
+        """Make files durable, all together; doing it again changes nothing.
+
+        Each is written at its final name: what a crash left half written there has no row, and the
+        journal from which it is written again. One that lies in a file already is linked.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take them; what was written before has no row, and is harmless.
+        """
+        distinct = {blob.name: blob for blob in blobs}
+        with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(distinct)))) as pool:
+            list(pool.map(self._put, distinct.values()))
+        for folder in {self.path(name).parent for name in distinct}:
+            fsync_folder(folder)
 
     def put(self, instance: ReceivedInstance) -> Blob:
-        """Make the data set durable, as received; doing it again changes nothing.
+        """Make one data set durable, as received; doing it again changes nothing.
 
         Raises
         ------
@@ -48,9 +85,8 @@ class BlobStore:
             When the disk does not take it; nothing is left behind then.
         """
         digest = hashlib.sha256(instance.data_set).hexdigest()
-        uid = hashlib.sha256(instance.sop_instance_uid.encode()).hexdigest()
-        name = f"{uid[:2]}/{uid[:32]}-{digest[:16]}.dcm"
-        head = encode_file_meta(
+        name = self.name(instance.sop_instance_uid, digest)
+        meta = encode_file_meta(
             FileMeta(
                 sop_class_uid=instance.sop_class_uid,
                 sop_instance_uid=instance.sop_instance_uid,
@@ -58,7 +94,11 @@ class BlobStore:
                 source_ae_title=instance.calling_ae_title,
             )
         )
-        write_durably(self._root / name, (head, instance.data_set), self._temporary)
+        try:
+            self.put_all([NewBlob(name, meta + instance.data_set)])
+        except OSError:
+            self.remove(name)
+            raise
         return Blob(name=name, sha256=digest, size=len(instance.data_set))
 
     def path(self, name: str) -> Path:
@@ -68,12 +108,16 @@ class BlobStore:
     def read(self, name: str) -> ReceivedInstance:
         """A blob as it was received; the sender's network address is not kept in the file.
 
+        The data set is a view of the file, so that its size does not matter.
+
         Raises
         ------
         ValueError
             When the file is not one that this store wrote whole.
         """
-        meta, data_set = split_file(self.path(name).read_bytes())
+        with self.path(name).open("rb") as file:
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        meta, data_set = split_file(content)
         return ReceivedInstance(
             data_set=data_set,
             transfer_syntax_uid=meta.transfer_syntax_uid,
@@ -93,6 +137,18 @@ class BlobStore:
             for file in (self._root / f"{shard:02x}").iterdir():
                 yield f"{shard:02x}/{file.name}"
 
-    def sweep(self) -> int:
-        """Remove what a crash left half written; how many there were."""
-        return sweep(self._temporary)
+    def any(self) -> bool:
+        """Whether there is a blob."""
+        return next(self.names(), None) is not None
+
+    def _put(self, blob: NewBlob) -> None:
+        if isinstance(blob.content, Path):
+            with suppress(FileExistsError):
+                os.link(blob.content, self.path(blob.name))
+            return
+        descriptor = os.open(self.path(blob.name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        try:
+            write_all(descriptor, blob.content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -41,6 +41,8 @@ class Database:
     ----------
     url
         An SQLAlchemy URL; SQLite is set to WAL with ``synchronous=FULL``, so that a commit is an fsync.
+    check
+        Whether every page of an SQLite file is looked at first, which takes as long as it is large.
 
     Raises
     ------
@@ -48,13 +50,13 @@ class Database:
         When the database is damaged, or was written by a newer version of this software.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = _BUSY_SECONDS) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = _BUSY_SECONDS, check: bool = False) -> None:
         self._url = url
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock()
         self._engine = _engine(url, busy_seconds)
         try:
-            self._check_health()
+            self._check_health(every_page=check)
             self._check_schema()
         except DBAPIError as error:
             self.close()
@@ -98,11 +100,12 @@ class Database:
         finally:
             self._writing.release()
 
-    def _check_health(self) -> None:
+    def _check_health(self, *, every_page: bool) -> None:
         if self._engine.dialect.name != "sqlite":
             return
         with self._engine.connect() as connection:
-            verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+            connection.execute(text("PRAGMA schema_version"))  # reads the file's header
+            verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one() if every_page else "ok"
         if verdict != "ok":
             raise ConfigError(_damaged(self._url, str(verdict)))
 

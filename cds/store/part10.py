@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from cds.ports import Bytes
+
 IMPLEMENTATION_CLASS_UID: Final = "2.25.79076681639585730871024002940412397121"
 IMPLEMENTATION_VERSION_NAME: Final = "CDS_1"
 
@@ -46,7 +48,7 @@ def encode_file_meta(meta: FileMeta) -> bytes:
     return _PREAMBLE + _GROUP_LENGTH.pack(0x0002, 0x0000, b"UL", 4, len(group)) + group
 
 
-def split_file(content: bytes) -> tuple[FileMeta, bytes]:
+def split_file(content: Bytes) -> tuple[FileMeta, Bytes]:
     """Take a file that `encode_file_meta` began apart: its file meta, and the data set as received.
 
     Raises
@@ -55,12 +57,12 @@ def split_file(content: bytes) -> tuple[FileMeta, bytes]:
         When the file does not begin as ours do.
     """
     start = len(_PREAMBLE) + _GROUP_LENGTH.size
-    if len(content) < start or not content.startswith(_PREAMBLE):
+    if len(content) < start or content[: len(_PREAMBLE)] != _PREAMBLE:
         raise ValueError("not a file of this store: the preamble or the prefix DICM is missing")
     length = _GROUP_LENGTH.unpack_from(content, len(_PREAMBLE))[4]
     if len(content) < start + length:
         raise ValueError("not a file of this store: the file meta is cut")
-    values = _elements(content[start : start + length])
+    values = _elements(bytes(content[start : start + length]))
 
     def text(element: int) -> str:
         return values.get(element, b"").rstrip(b"\x00 ").decode("ascii", "replace")

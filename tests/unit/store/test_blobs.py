@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from cds.ports import ReceivedInstance
-from cds.store import BlobStore
+from cds.store.blobs import BlobStore, NewBlob
 from cds.store.part10 import split_file
 from cds_pacs.testing.instances import received, small_data_set
 
@@ -69,7 +69,7 @@ def test_the_same_bytes_make_one_file_and_other_bytes_make_another(store: BlobSt
     assert set(store.names()) == {first.name, other.name}
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_disk_that_fails_leaves_nothing_behind(
     store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -82,31 +82,36 @@ def test_a_disk_that_fails_leaves_nothing_behind(
     assert files(store, tmp_path) == []
 
 
-def test_a_file_is_synced_before_it_has_its_name_and_the_folder_after(
-    store: BlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_file_is_synced_and_then_its_folder_once(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync = os.fsync
 
     def traced_fsync(descriptor: int) -> None:
-        calls.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        calls.append(os.readlink(f"/proc/self/fd/{descriptor}").rpartition("/")[2])
         fsync(descriptor)
 
-    def traced_replace(source: Path, target: Path) -> None:
-        calls.append("rename")
-        replace(source, target)
-
     monkeypatch.setattr("cds.store.durable.os.fsync", traced_fsync)
-    monkeypatch.setattr("cds.store.durable.os.replace", traced_replace)
-    store.put(received(small_data_set()))
-    assert calls == ["file", "rename", "folder"]
+    store.put_all(NewBlob(f"0a/{number}.dcm", b"content") for number in range(5))
+    assert sorted(calls[:5]) == [f"{number}.dcm" for number in range(5)]
+    assert calls[5:] == ["0a"]
 
 
-def test_a_sweep_removes_what_is_half_written_and_nothing_else(store: BlobStore, tmp_path: Path) -> None:
-    blob = store.put(received(small_data_set()))
-    (tmp_path / "blobs" / "incoming" / "abc.part").write_bytes(b"half")
-    assert store.sweep() == 1
-    assert files(store, tmp_path) == [store.path(blob.name)]
+def test_what_a_crash_left_half_written_is_written_again(store: BlobStore) -> None:
+    store.put_all([NewBlob("0a/1.dcm", b"the whole content")])
+    store.path("0a/1.dcm").write_bytes(b"the whole content and what should not be there")
+    store.put_all([NewBlob("0a/1.dcm", b"the whole content")])
+    assert store.path("0a/1.dcm").read_bytes() == b"the whole content"
+
+
+def test_a_file_that_is_there_already_is_linked_and_a_second_time_changes_nothing(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    spooled = tmp_path / "spooled.part"
+    spooled.write_bytes(b"large")
+    for _ in range(2):
+        store.put_all([NewBlob("0b/1.dcm", spooled)])
+    spooled.unlink()
+    assert store.path("0b/1.dcm").read_bytes() == b"large"
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(1000), bytes(128) + b"DICM" + b"\xff" * 12])

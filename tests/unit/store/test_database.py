@@ -26,7 +26,7 @@ def test_a_damaged_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
     content[4096:8192] = b"\xff" * 4096
     file.write_bytes(content)
     with pytest.raises(ConfigError, match="rebuilt from the stored instances"):
-        Ledger(tmp_path)
+        Ledger(tmp_path, check=True)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
