@@ -145,6 +145,7 @@ class Connection:
             if remaining <= 0:
                 raise TimeoutError("it gave no answer in time")
             self._sock.settimeout(remaining)
+            _acknowledge_at_once(self._sock)
             part = self._sock.recv(length - len(content))
             if not part:
                 raise ConnectionError("it closed the connection")
@@ -183,6 +184,15 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.load_verify_locations(tls.ca_file)
     context.load_cert_chain(tls.certificate_file, tls.key_file)
     return context
+
+
+def _acknowledge_at_once(sock: socket.socket) -> None:
+    """Ask the kernel not to delay the next acknowledgement, and again, because it forgets.
+
+    A peer with Nagle's algorithm that writes its answer in two parts waits for it: 40 ms.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _fingerprint(sock: ssl.SSLSocket) -> str:
