@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, select, up
 from cds.domain.records import Identity
 from cds.ports import Notice
 from cds.store.database import Database, stamp
-from cds.store.notices import encode_notice
+from cds.store.notice_json import encode_notice
 from cds.store.tables import EVENTS, INSTANCES, META, NOTICES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import Arrival, InstanceState, StudyState, Taken
 

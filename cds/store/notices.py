@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Final
 
 from sqlalchemy import delete, select
 
-from cds.ports import CommitmentReported, CommitmentRequested, Notice, Reference, StudyAnnounced
+from cds.ports import Notice
 from cds.store.database import Database
+from cds.store.notice_json import decode_notice
 from cds.store.tables import NOTICES
-
-_KINDS: Final = MappingProxyType(
-    {kind.__name__: kind for kind in (CommitmentRequested, CommitmentReported, StudyAnnounced)}
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingNotice:
@@ -48,15 +41,3 @@ class Notices:
         """Forget a notice that has been acted on."""
         with self._database.writing() as connection:
             connection.execute(delete(NOTICES).where(NOTICES.c.id == notice_id))
-
-
-def encode_notice(notice: Notice) -> tuple[str, str]:
-    """The kind of a notice, and its content as JSON."""
-    return type(notice).__name__, json.dumps(asdict(notice))
-
-
-def decode_notice(kind: str, content: str) -> Notice:
-    """What `encode_notice` encoded."""
-    values: dict[str, Any] = json.loads(content)
-    references = tuple(Reference(**reference) for reference in values.pop("references"))
-    return _KINDS[kind](references=references, **values)
