@@ -1,55 +1,77 @@
-"""The storage SCP: hands what arrives to the intake, and answers what the intake decided."""
+"""The storage SCP: listens, and gives every connection its own thread."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
-import threading
+import socket
 import time
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from threading import Event, Thread
+from typing import ClassVar, Final
 
-from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
-
-from cds.errors import CdsError
-from cds.ports import Intake, ListenerAddress, Peer, ReceivedInstance
-from cds_pacs.contexts import VERIFICATION, supported_of
-from cds_pacs.server import CappedServer, Limits
-from cds_pacs.status import PROCESSING_FAILURE, SUCCESS, status_of
+from cds.errors import OutOfResources
+from cds.ports import Announced, Intake, ListenerAddress, Notice, ReceivedInstance, Spool
+from cds_pacs.scp.association import Association, House
+from cds_pacs.scp.connections import Caps, Connections
+from cds_pacs.scp.negotiation import GuestList
+from cds_pacs.scp.tls import ServerTls
+from cds_pacs.scp.wire import Pace
 
 _LOG: Final = logging.getLogger(__name__)
 
-_CALLING_AE_TITLE_UNKNOWN: Final = (0x01, 0x01, 0x03)
-_CALLED_AE_TITLE_UNKNOWN: Final = (0x01, 0x01, 0x07)
-_LOCAL_LIMIT_EXCEEDED: Final = (0x02, 0x03, 0x02)
-"""Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
-
-_COMMENT_LENGTH: Final = 64
-"""Error Comment (0000,0902) is LO."""
+_BACKLOG: Final = 512
+_TICK_SECONDS: Final = 0.5
+_RESPITE_SECONDS: Final = 0.2
+"""Pause when the machine has no descriptor or no thread left."""
+_HANG_UP_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """Times in seconds, sizes in bytes."""
+    """What a peer is given, and what it may cost.
+
+    Attributes
+    ----------
+    max_pdu_bytes
+        Longest P-DATA-TF that we announce.
+    max_request_bytes
+        Longest association request: 128 contexts with some 30 transfer syntaxes each.
+    association_seconds
+        Time from the connection to the whole association request, the TLS handshake included.
+    idle_seconds
+        Longest silence between two messages of an association.
+    grace_seconds, least_bytes_per_second
+        A message may fall so far behind this pace.
+    drain_seconds
+        How long running transfers may go on when the node stops.
+    reserved_associations
+        Associations beyond the node's `max_associations`, each for an address that has none.
+    spare_connections
+        Connections beyond the associations; one address has half of them.
+    """
 
     max_pdu_bytes: int = 131_072
-    acse_timeout_seconds: float = 15.0
-    dimse_timeout_seconds: float = 60.0
-    network_timeout_seconds: float = 60.0
+    max_request_bytes: int = 131_072
+    association_seconds: float = 10.0
+    idle_seconds: float = 60.0
+    grace_seconds: float = 30.0
+    least_bytes_per_second: float = 4_000.0
     drain_seconds: float = 8.0
+    reserved_associations: int = 4
+    spare_connections: int = 100
     check_called_ae_title: bool = False
 
 
 class DicomListener:
-    """Receives instances by C-STORE and answers C-ECHO (`cds.listeners`, name ``dicom``)."""
+    """Receives instances by C-STORE, hears of commitments and studies, answers C-ECHO (`cds.listeners`, ``dicom``)."""
 
     Settings: ClassVar = ListenerSettings
 
     def __init__(self, settings: ListenerSettings) -> None:
         self._settings = settings
-        self._server: CappedServer | None = None
-        self._thread: threading.Thread | None = None
+        self._door: _Door | None = None
 
     def start(self, address: ListenerAddress, intake: Intake) -> int:
         """Listen, without blocking; the port that was bound.
@@ -58,119 +80,157 @@ class DicomListener:
         ------
         OSError
             When the port is taken, or the address is not ours.
+        ConfigError
+            When the TLS files cannot be used.
         """
-        _quieten()
-        settings = self._settings
-        entity = AE(ae_title=address.ae_title)
-        entity.maximum_pdu_size = settings.max_pdu_bytes
-        entity.acse_timeout = settings.acse_timeout_seconds
-        entity.dimse_timeout = settings.dimse_timeout_seconds
-        entity.network_timeout = settings.network_timeout_seconds
-        entity.maximum_associations = 1_000_000  # ours counts what is established, not who is connected
-        entity.add_supported_context(VERIFICATION)
-        desk = _Desk(address, settings, intake)
-        server = CappedServer(
-            entity,
-            (address.host, address.port),
-            [(evt.EVT_REQUESTED, desk.admit), (evt.EVT_C_STORE, desk.store)],
-            Limits(pdu_bytes=max(1 << 20, 4 * settings.max_pdu_bytes)),
-        )
-        desk.server = server
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, name="cds-listener", daemon=True)
-        self._thread.start()
-        return int(server.server_address[1])
+        house = _house(self._settings, address, _complete(intake))
+        self._door = _Door(_listening(address), house)
+        return self._door.port
 
     def stop(self) -> None:
-        """Take no new association, let the running ones end, abort what is left."""
-        server, self._server = self._server, None
-        if server is None:
+        """Take no new association, let running transfers end, abort what is left."""
+        door, self._door = self._door, None
+        if door is not None:
+            door.close(self._settings.drain_seconds)
+
+
+class _Door:
+    """The listening socket and its thread."""
+
+    def __init__(self, sock: socket.socket, house: House) -> None:
+        self.port = int(sock.getsockname()[1])
+        self._sock = sock
+        self._house = house
+        self._thread = Thread(target=self._welcome, name="cds-listener", daemon=True)
+        self._thread.start()
+
+    def close(self, drain_seconds: float) -> None:
+        """Let nobody in any more, and everybody out."""
+        connections = self._house.connections
+        self._house.leaving.set()
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        connections.hang_up(established=False)
+        connections.wait_until_empty(drain_seconds)
+        threads = connections.threads()
+        connections.hang_up(established=True)
+        deadline = time.monotonic() + _HANG_UP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _welcome(self) -> None:
+        leaving = self._house.leaving
+        with self._sock:
+            while not leaving.is_set():
+                try:
+                    sock, address = self._sock.accept()
+                except TimeoutError:
+                    continue
+                except OSError as error:
+                    if not leaving.is_set():
+                        _LOG.error("no connection can be taken: %s", error.strerror)
+                        leaving.wait(_RESPITE_SECONDS)
+                    continue
+                self._let_in(sock, _plain(address[0]))
+
+    def _let_in(self, sock: socket.socket, address: str) -> None:
+        association = Association(self._house, sock, address)
+        thread = Thread(target=association.run, name=f"cds-association-{address}", daemon=True)
+        if not self._house.connections.enter(association, thread):
+            _LOG.warning("connection from %s closed: there are too many", address)
+            sock.close()
             return
-        server.shutdown()
-        deadline = time.monotonic() + self._settings.drain_seconds
-        for association in server.active_associations:
-            if association.is_established:
-                association.join(max(0.0, deadline - time.monotonic()))
-        for association in server.active_associations:
-            association.abort()
-        if self._thread is not None:
-            self._thread.join()
-
-
-class _Desk:
-    """Where an association is admitted and an instance handed in."""
-
-    def __init__(self, address: ListenerAddress, settings: ListenerSettings, intake: Intake) -> None:
-        self._address = address
-        self._settings = settings
-        self._intake = intake
-        self.server: CappedServer | None = None
-
-    def admit(self, event: Any) -> None:
-        """Admit a requested association, or reject it."""
-        association = event.assoc
-        request = association.requestor.primitive
-        refusal = self._refusal(str(request.calling_ae_title), str(request.called_ae_title), _address_of(association))
-        if refusal is None:
-            association.acceptor.supported_contexts = supported_of(request.presentation_context_definition_list)
-            return
-        _LOG.warning("association from %s rejected: result, source, reason %s", _address_of(association), refusal)
-        association.acse.send_reject(*refusal)
-        association.kill()
-
-    def store(self, event: Any) -> Dataset:
-        """Hand the instance in; success only after the intake has returned."""
-        request = event.request
-        instance = ReceivedInstance(
-            data_set=request.DataSet.getvalue() if request.DataSet is not None else b"",
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
-            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
-            address=_address_of(event.assoc),
-        )
         try:
-            self._intake.take(instance)
-        except CdsError as error:
-            _LOG.warning("instance from %s not stored: %s", instance.address, error)
-            return _answer(status_of(error), str(error))
-        except Exception as error:  # a defect of ours: the sender must not hear success
-            _LOG.error("instance from %s not stored: %s", instance.address, type(error).__name__)
-            return _answer(PROCESSING_FAILURE, "internal error")
-        return _answer(SUCCESS)
-
-    def _refusal(self, calling: str, called: str, address: str) -> tuple[int, int, int] | None:
-        if self.server is not None and self.server.established() >= self._address.max_associations:
-            return _LOCAL_LIMIT_EXCEEDED
-        if self._settings.check_called_ae_title and called.strip() != self._address.ae_title:
-            return _CALLED_AE_TITLE_UNKNOWN
-        known = any(_is_from(peer, calling.strip(), address) for peer in self._address.peers)
-        return None if known or self._address.accept_unknown else _CALLING_AE_TITLE_UNKNOWN
+            thread.start()
+        except RuntimeError:
+            _LOG.error("connection from %s closed: no thread can be started", address)
+            sock.close()
+            self._house.connections.leave(association)
 
 
-def _is_from(peer: Peer, calling_ae_title: str, address: str) -> bool:
-    if peer.ae_title.strip() != calling_ae_title:
-        return False
-    caller = ipaddress.ip_address(address)
-    mapped = caller.ipv4_mapped if isinstance(caller, ipaddress.IPv6Address) else None
-    return any((mapped or caller) in ipaddress.ip_network(network) for network in peer.addresses)
+class _InMemory:
+    """An intake of before there were spools and notices."""
+
+    spool_above_bytes = 1 << 30
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def take(self, instance: ReceivedInstance) -> None:
+        """Hand on a copy."""
+        self._intake.take(replace(instance, data_set=bytes(instance.data_set)))
+
+    def spool(self, announced: Announced) -> Spool:
+        """Refuse."""
+        raise OutOfResources(f"SOP Instance {announced.sop_instance_uid} is too large")
+
+    def notice(self, notice: Notice) -> None:
+        """Refuse."""
+        raise OutOfResources(f"notices are not kept ({type(notice).__name__})")
 
 
-def _address_of(association: Any) -> str:
-    return str(association.requestor.address_info.address)
+def _complete(intake: Intake) -> Intake:
+    return intake if hasattr(intake, "spool_above_bytes") else _InMemory(intake)
 
 
-def _answer(status: int, comment: str = "") -> Dataset:
-    answer = Dataset()
-    answer.Status = status
-    if comment:
-        answer.ErrorComment = comment.encode("ascii", "replace").decode()[:_COMMENT_LENGTH]
-    return answer
+def _house(settings: ListenerSettings, address: ListenerAddress, intake: Intake) -> House:
+    associations = address.max_associations + settings.reserved_associations
+    return House(
+        intake=intake,
+        guests=GuestList(
+            address.peers,
+            ae_title=address.ae_title,
+            check_called=settings.check_called_ae_title,
+            accept_unknown=address.accept_unknown,
+        ),
+        connections=Connections(
+            Caps(
+                associations=address.max_associations,
+                reserved_associations=settings.reserved_associations,
+                connections=associations + settings.spare_connections,
+                connections_per_address=address.max_associations + settings.spare_connections // 2,
+            )
+        ),
+        tls=None if address.tls is None else ServerTls(address.tls),
+        pace=Pace(
+            idle_seconds=settings.idle_seconds,
+            grace_seconds=settings.grace_seconds,
+            bytes_per_second=settings.least_bytes_per_second,
+            tick_seconds=min(
+                _TICK_SECONDS, settings.idle_seconds, settings.grace_seconds, settings.association_seconds
+            ),
+        ),
+        association_seconds=settings.association_seconds,
+        max_request_bytes=settings.max_request_bytes,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        leaving=Event(),
+    )
 
 
-def _quieten() -> None:
-    """Keep pynetdicom from logging what it sees, and from spending a third of its time on that."""
-    _config.LOG_HANDLER_LEVEL = "none"
-    _config.LOG_REQUEST_IDENTIFIERS = False
-    _config.LOG_RESPONSE_IDENTIFIERS = False
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+def _listening(address: ListenerAddress) -> socket.socket:
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(where)
+        sock.listen(_BACKLOG)
+        sock.settimeout(_TICK_SECONDS)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address that came over IPv6, as what it is."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address  # with a scope, as fe80::1%eth0
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
