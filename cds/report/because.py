@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cds.domain.evidence import Observation
 from cds.domain.report import Report
+from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, MODALITIES, Bilingual
 from cds.report.wording import measure, one_line, place, probability
 
@@ -29,5 +30,6 @@ def _words(observation: Observation, language: int) -> str:
     elif not observation.measurements:
         words.append(ASSERTIONS[observation.assertion][language])
     if observation.note:
-        words.append(f"[{one_line(observation.note, 160)}]")
+        note = chinese(observation.note) if language else observation.note
+        words.append(f"[{one_line(note, 160)}]")
     return " ".join(words)

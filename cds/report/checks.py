@@ -4,9 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
+from cds.domain.evidence import Evidence
+from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.errors import ReportError
+from cds.report.wording import DECIMALS, rounded
+
+
+def in_decimals(report: Report) -> Report:
+    """The report with every probability as it can be carried, so that all encodings give the same number."""
+    return replace(
+        report,
+        evidence=tuple(_evidence(part) for part in report.evidence),
+        findings=tuple(_finding(each) for each in report.findings),
+    )
+
+
+def _evidence(part: Evidence) -> Evidence:
+    seen = tuple(
+        replace(each, probability=_rounded(each.probability), interval=_bounds(each.interval))
+        for each in part.observations
+    )
+    return replace(part, observations=seen)
+
+
+def _finding(finding: Finding) -> Finding:
+    return replace(
+        finding,
+        probability=_rounded(finding.probability),
+        interval=_bounds(finding.interval),
+        contributions=tuple(replace(part, value=round(part.value, DECIMALS)) for part in finding.contributions),
+    )
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else rounded(probability)
+
+
+def _bounds(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (rounded(interval[0]), rounded(interval[1]))
 
 
 def ensure_truthful(report: Report) -> None:

@@ -11,13 +11,16 @@ from typing import ClassVar
 from cds.domain.code import Code
 from cds.domain.evidence import Algorithm, Evidence, ImageRegion, Measurement, Missing, Observation, Site
 from cds.domain.finding import Finding, Recommendation, Statement
-from cds.domain.records import LabResult, Records
+from cds.domain.records import LabResult
 from cds.domain.report import EncodedReport, Report
 from cds.report import json_shape as shape
-from cds.report.checks import ensure_truthful
+from cds.report.checks import ensure_truthful, in_decimals
+from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
 from cds.report.labels import BANNER, Bilingual
-from cds.report.wording import clean, sentence
+from cds.report.laboratory import judged
+from cds.report.told import Earlier, comparison, gaps, limits, passage
+from cds.report.wording import base, clean, sentence
 
 
 class JsonReport:
@@ -50,6 +53,7 @@ class JsonReport:
 
 def as_json(report: Report) -> shape.ReportJson:
     """The report in JSON's own types, lists for tuples; see docs/reference-report.md."""
+    report, said = in_decimals(report), limits(report)
     return {
         "banner": _text(BANNER),
         "study_instance_uid": report.study.study_instance_uid,
@@ -60,14 +64,16 @@ def as_json(report: Report) -> shape.ReportJson:
         "inputs_hash": report.inputs_hash,
         "algorithm": [_algorithm(each) for each in report.algorithms],
         "inputs": _inputs(report),
-        "missing": [{"modality": part.modality.value, "reason": clean(part.reason)} for part in report.missing],
+        "missing": [_missing(part) for part in gaps(report)],
         "gates": _gates([*report.evidence, *report.missing]),
         "evidence": [_observation(part, each) for part in report.evidence for each in part.observations],
         "findings": [_finding(report, each) for each in report.findings],
         "statements": [_statement(each) for each in report.statements],
         "recommendations": [_recommendation(each) for each in report.recommendations],
         "impression": _text(report.impression),
-        "limits": [clean(limit) for limit in report.limits],
+        "comparison": [_earlier(each) for each in comparison(report)],
+        "limits": [each[0] for each in said],
+        "limits_zh": [each[1] for each in said],
     }
 
 
@@ -92,7 +98,7 @@ def _inputs(report: Report) -> shape.InputsJson:
     records = report.case.records
     return {
         "images": [instance.sop_instance_uid for instance in report.study.instances],
-        "labs": [_lab(lab) for lab in records.labs],
+        "labs": [_lab(report, lab) for lab in records.labs],
         "texts": [
             {
                 "report_id": text.report_id,
@@ -104,11 +110,15 @@ def _inputs(report: Report) -> shape.InputsJson:
             for text in records.texts
         ],
         "spans": _spans(report),
-        "rejected": [{"source": each.source, "reason": clean(each.reason)} for each in records.rejected],
+        "rejected": [
+            {"source": each.source, "reason": clean(each.reason), "reason_zh": clean(chinese(each.reason))}
+            for each in records.rejected
+        ],
     }
 
 
-def _lab(lab: LabResult) -> shape.LabJson:
+def _lab(report: Report, lab: LabResult) -> shape.LabJson:
+    judgement = judged(report, lab)
     return {
         "loinc": lab.analyte.value,
         "name": lab.analyte.meaning,
@@ -116,8 +126,10 @@ def _lab(lab: LabResult) -> shape.LabJson:
         "comparator": lab.comparator,
         "value": lab.value,
         "unit": lab.unit,
-        "reference_low": lab.reference_low,
-        "reference_high": lab.reference_high,
+        "reference_low": judgement.low,
+        "reference_high": judgement.high,
+        "reference_source": judgement.given_by,
+        "flag": judgement.flag,
         "status": lab.status.value,
         "time": lab.observed_at.isoformat(),
         "source": lab.source,
@@ -130,7 +142,8 @@ def _spans(report: Report) -> list[shape.SpanJson]:
             "report_id": each.span.report_id,
             "start": each.span.start,
             "end": each.span.end,
-            "text": passage(report.case.records, each),
+            "text": (found := passage(report, each)).words,
+            "sentence": found.sentence,
             "observation": each.id,
         }
         for part in report.evidence
@@ -139,21 +152,37 @@ def _spans(report: Report) -> list[shape.SpanJson]:
     ]
 
 
-def passage(records: Records, observation: Observation) -> str:
-    """The characters that the observation's span names; empty where there is no such text."""
-    span = observation.span
-    if span is None:
-        return ""
-    texts = [text.text for text in records.texts if text.report_id == span.report_id]
-    return clean(texts[0][span.start : span.end]) if texts else ""
+def _missing(part: Missing) -> shape.MissingJson:
+    reason = clean(part.reason)
+    return {"modality": part.modality.value, "reason": reason, "reason_zh": chinese(reason)}
 
 
 def _gates(parts: Sequence[Evidence | Missing]) -> list[shape.GateJson]:
     return [
-        {"modality": part.modality.value, "name": gate.name, "passed": gate.passed, "reason": clean(gate.reason)}
+        {
+            "modality": part.modality.value,
+            "name": gate.name,
+            "name_zh": chinese(gate.name),
+            "passed": gate.passed,
+            "reason": clean(gate.reason),
+            "reason_zh": clean(chinese(gate.reason)),
+        }
         for part in parts
         for gate in part.gates
     ]
+
+
+def _earlier(each: Earlier) -> shape.EarlierJson:
+    span = each.observation.span
+    return {
+        "code": _code(each.observation.concept),
+        "site": _site(each.observation.site),
+        "report_id": span.report_id if span else "",
+        "said_at": each.said_at.isoformat() if each.said_at else None,
+        "sizes": [_measurement(size) for size in each.sizes],
+        "now": [_measurement(size) for size in each.now],
+        "observation": each.observation.id,
+    }
 
 
 def _measurement(measurement: Measurement) -> shape.MeasurementJson:
@@ -189,6 +218,7 @@ def _observation(part: Evidence, observation: Observation) -> shape.ObservationJ
         "site": _site(observation.site),
         "source": observation.source,
         "note": clean(observation.note),
+        "note_zh": clean(chinese(observation.note)),
     }
 
 
@@ -204,9 +234,11 @@ def _finding(report: Report, finding: Finding) -> shape.FindingJson:
         "site": _site(finding.site),
         "region": _region(finding.region),
         "measurements": [_measurement(each) for each in finding.measurements],
+        "base": base(finding),
         "contributions": {each.modality.value: each.value for each in finding.contributions},
         "because": list(finding.because),
         "reason": clean(finding.reason),
+        "reason_zh": clean(chinese(finding.reason)),
         "text": _text(sentence(finding)),
         "algorithm": f"{finding.algorithm.name} {finding.algorithm.version}",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class CodeJson(TypedDict):
@@ -31,7 +31,11 @@ class AlgorithmJson(TypedDict):
 
 
 class LabJson(TypedDict):
-    """One laboratory value; `unit` is UCUM, `time` ISO 8601."""
+    """One laboratory value; `unit` is UCUM, `time` ISO 8601.
+
+    `reference_source` is ``"laboratory"``, ``"default: "`` and a source, or ``""``; `flag` is ``"H"``, ``"L"``
+    or ``""``.
+    """
 
     loinc: str
     name: str
@@ -41,6 +45,8 @@ class LabJson(TypedDict):
     unit: str
     reference_low: float | None
     reference_high: float | None
+    reference_source: str
+    flag: str
     status: str
     time: str
     source: str
@@ -57,12 +63,13 @@ class TextInputJson(TypedDict):
 
 
 class SpanJson(TypedDict):
-    """A passage of a text that an observation rests on."""
+    """A passage of a text that an observation rests on, and the sentence around it."""
 
     report_id: str
     start: int
     end: int
     text: str
+    sentence: str
     observation: str
 
 
@@ -71,6 +78,7 @@ class RejectedJson(TypedDict):
 
     source: str
     reason: str
+    reason_zh: str
 
 
 class InputsJson(TypedDict):
@@ -88,15 +96,18 @@ class GateJson(TypedDict):
 
     modality: str
     name: str
+    name_zh: str
     passed: bool
     reason: str
+    reason_zh: str
 
 
 class MissingJson(TypedDict):
-    """A modality that took no part."""
+    """A modality that took no part, or not wholly."""
 
     modality: str
     reason: str
+    reason_zh: str
 
 
 class MeasurementJson(TypedDict):
@@ -136,10 +147,11 @@ class ObservationJson(TypedDict):
     site: SiteJson | None
     source: str
     note: str
+    note_zh: str
 
 
 class FindingJson(TypedDict):
-    """One finding; `contributions` are differences in probability per modality."""
+    """One finding; `contributions` are differences in probability per modality, from `base`."""
 
     id: str
     tracking_uid: str
@@ -151,9 +163,11 @@ class FindingJson(TypedDict):
     site: SiteJson | None
     region: RegionJson | None
     measurements: list[MeasurementJson]
+    base: float | None
     contributions: dict[str, float]
     because: list[str]
     reason: str
+    reason_zh: str
     text: TextJson
     algorithm: str
 
@@ -193,6 +207,18 @@ class RecommendationJson(TypedDict):
     applies: bool
 
 
+class EarlierJson(TypedDict):
+    """A size in an earlier report, and today's largest of the same concept; whether of the same lesion is not known."""
+
+    code: CodeJson
+    site: SiteJson | None
+    report_id: str
+    said_at: str | None
+    sizes: list[MeasurementJson]
+    now: list[MeasurementJson]
+    observation: str
+
+
 class ReportJson(TypedDict):
     """One whole report."""
 
@@ -212,4 +238,6 @@ class ReportJson(TypedDict):
     statements: list[StatementJson]
     recommendations: list[RecommendationJson]
     impression: TextJson
+    comparison: NotRequired[list[EarlierJson]]
     limits: list[str]
+    limits_zh: NotRequired[list[str]]

@@ -49,6 +49,7 @@ SECTIONS: Final[Mapping[str, Bilingual]] = MappingProxyType(
         "images": ("Images", "图像"),
         "contributions": ("What moved each probability", "各模态的贡献"),
         "measurements": ("Measurements", "测量"),
+        "comparison": ("Comparison with earlier reports", "与既往报告比较"),
         "labs": ("Laboratory values used", "所用检验结果"),
         "texts": ("Text passages used", "所用文本片段"),
         "knowledge": ("Knowledge: why, with sources", "知识依据与来源"),
@@ -90,4 +91,8 @@ FIELDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 
 SEXES: Final[Mapping[str, Bilingual]] = MappingProxyType(
     {"M": ("male", "男"), "F": ("female", "女"), "O": ("other", "其他"), "": ("not stated", "未注明")}
+)
+
+TEXT_KINDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
+    {"current": ("report", "本次报告"), "prior": ("earlier report", "既往报告"), "order": ("order", "申请单")}
 )

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from cds.domain.code import Code
 from cds.domain.report import EncodedReport, Report
-from cds.report.checks import ensure_truthful
+from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.envelope import code_item, encode, new_instance, sop_item
 from cds.report.labels import BANNER
 from cds.report.pdf_fonts import find
@@ -45,7 +45,7 @@ class EncapsulatedPdf:
             When the report cannot be encoded truthfully.
         """
         ensure_truthful(report)
-        header = read_header(report)
+        report, header = in_decimals(report), read_header(report)
         page = render(report, header, self._font_file)
         ds = _instance(report, header, page)
         return (

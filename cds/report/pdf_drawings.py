@@ -74,6 +74,33 @@ class ShareBar(Flowable):  # type: ignore[misc]  # reportlab has no types
         canvas.line(middle, 0, middle, 9)
 
 
+class ColourScale(Flowable):  # type: ignore[misc]  # reportlab has no types
+    """The colours of a map from low to high, with both ends named."""
+
+    def __init__(
+        self, colours: tuple[tuple[int, int, int], ...], width: float, ends: tuple[str, str], font: str
+    ) -> None:
+        super().__init__()
+        self.colours, self.ends, self.font = colours, ends, font
+        self.width, self.height = width, 9.0
+
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        """Its own size, whatever is there."""
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Draw with the lower left corner at the origin."""
+        canvas: Canvas = self.canv
+        edge, step = self.width / 6, self.width * 4 / 6 / len(self.colours)
+        for number, (red, green, blue) in enumerate(self.colours):
+            canvas.setFillColor(Color(red / 255, green / 255, blue / 255))
+            canvas.rect(edge + number * step, 1.5, step + 0.2, 6, stroke=0, fill=1)
+        canvas.setFillColor(GREY)
+        canvas.setFont(self.font, 7)
+        canvas.drawRightString(edge - 3, 2, self.ends[0])
+        canvas.drawString(self.width - edge + 3, 2, self.ends[1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A region on a picture, in the picture's own pixels, with the number it is told by."""

@@ -12,11 +12,13 @@ from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.report.because import told
+from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, FIELDS, MODALITIES, SEXES, Bilingual
 from cds.report.pdf_drawings import ProbabilityBar, ShareBar
 from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
 from cds.report.source import SourceHeader
-from cds.report.wording import measure, number, one_line, percent, place, probability, span
+from cds.report.told import comparison
+from cds.report.wording import DECIMALS, base, measure, one_line, percent, place, probability, span
 
 BAR: Final = 46 * mm
 MOST_IN_FULL: Final = 12
@@ -93,13 +95,13 @@ def impression(page: Page, report: Report) -> list[Flowable]:
         [page.text(left, 9.8, bold=position == 0), page.text(right, 9.2, colour=GREY)]
         for position, (left, right) in enumerate(zip_longest(english, chinese, fillvalue=""))
     ]
-    return [*page.heading("impression"), page.panel(rows, shares=(0.58, 0.42))]
+    return page.section("impression", [page.panel(rows, shares=(0.58, 0.42))])
 
 
 def findings(page: Page, report: Report) -> list[Flowable]:
     """One row per finding: what and where, what is said of it, how sure, because of what."""
     if not report.findings:
-        return [*page.heading("findings"), page.text("No finding was assessed. 未评估任何所见。")]
+        return page.section("findings", [page.text("No finding was assessed. 未评估任何所见。")])
     if len(report.findings) > MOST_IN_FULL:
         return _compact(page, report)
     rows: list[Row] = [
@@ -112,7 +114,7 @@ def findings(page: Page, report: Report) -> list[Flowable]:
         " ".join(FIELDS["probability"]),
         "Because of 依据",
     ]
-    return [*page.heading("findings"), page.table(head, rows, (0.27, 0.14, 0.29, 0.30))]
+    return page.section("findings", [page.table(head, rows, (0.25, 0.13, 0.30, 0.32))])
 
 
 def _compact(page: Page, report: Report) -> list[Flowable]:
@@ -124,12 +126,14 @@ def _compact(page: Page, report: Report) -> list[Flowable]:
             " ".join(place(each.site)),
             ", ".join(measure(size) for size in each.measurements),
             page.cell(" ".join(ASSERTIONS[each.assertion]), colour=ASSERTION_COLOURS[each.assertion]),
-            probability(each.probability, each.interval) if each.probability is not None else each.reason,
+            probability(each.probability, each.interval)
+            if each.probability is not None
+            else _reason(page, each.reason, 7.2),
         ]
         for each in report.findings
     ]
     head = ["", *(" ".join(FIELDS[name]) for name in ("finding", "site", "value")), "", " ".join(FIELDS["probability"])]
-    return [*page.heading("findings"), page.table(head, rows, (0.12, 0.22, 0.16, 0.16, 0.13, 0.21))]
+    return page.section("findings", [page.table(head, rows, (0.12, 0.22, 0.16, 0.16, 0.13, 0.21))])
 
 
 def _what(page: Page, finding: Finding) -> list[Flowable]:
@@ -150,12 +154,12 @@ def _said(page: Page, finding: Finding) -> list[Flowable]:
 
 def _sure(page: Page, finding: Finding) -> list[Flowable]:
     if finding.probability is None:
-        return [page.text(one_line(finding.reason, 500) or "no probability", 8, colour=GREY)]
+        return _reason(page, finding.reason or "no calibrated probability exists for it", 8)
     colour = ASSERTION_COLOURS[finding.assertion]
     interval = f"  ({span(finding.interval)})" if finding.interval else ""
-    exact = number(finding.probability, 3)
+    exact = f"{finding.probability:.{DECIMALS}f}"
     if finding.interval:
-        exact += f" ({number(finding.interval[0], 3)} to {number(finding.interval[1], 3)})"
+        exact += f" ({finding.interval[0]:.{DECIMALS}f} to {finding.interval[1]:.{DECIMALS}f})"
     made: list[Flowable] = [
         Paragraph(
             f'<font name="{page.fonts.bold}" size="11">{page.fonts.markup(percent(finding.probability))}</font>'
@@ -166,17 +170,25 @@ def _sure(page: Page, finding: Finding) -> list[Flowable]:
         page.text(f"p = {exact}", 6.8, colour=GREY),
     ]
     if finding.calibrated_on:
-        made.append(page.text(f"calibrated on {one_line(finding.calibrated_on, 200)}", 6.8, colour=GREY))
-    if finding.reason:
-        made.append(page.text(one_line(finding.reason, 500), 7.5, colour=GREY))
-    return made
+        basis = one_line(finding.calibrated_on, 200)
+        words = f"校准于：{chinese(basis)}" if chinese(basis) != basis else ""
+        made += page.both(
+            (f"calibrated on 校准于 {basis}" if not words else f"calibrated on {basis}", words), 6.8, colour=GREY
+        )
+    return made + (_reason(page, finding.reason, 7.2) if finding.reason else [])
+
+
+def _reason(page: Page, reason: str, size: float) -> list[Flowable]:
+    return page.both((one_line(reason, 500), one_line(chinese(reason), 300)), size, colour=GREY)
 
 
 def _because(page: Page, report: Report, finding: Finding) -> list[Flowable]:
-    lines = [told(report, each)[0] for each in finding.because[:MOST_REASONS]]
+    lines = [told(report, each) for each in finding.because[:MOST_REASONS]]
     if len(finding.because) > len(lines):
-        lines.append(f"and {len(finding.because) - len(lines)} more")
-    return [page.text(one_line(line, 200), 7.8) for line in lines] or [page.text("–", 7.8)]
+        more = len(finding.because) - len(lines)
+        lines.append((f"and {more} more", f"另有 {more} 项"))
+    made = [page.both((one_line(english, 200), one_line(words, 160)), 7.6) for english, words in lines]
+    return [part for each in made for part in each] or [page.text("–", 7.6)]
 
 
 def contributions(page: Page, report: Report) -> list[Flowable]:
@@ -185,15 +197,29 @@ def contributions(page: Page, report: Report) -> list[Flowable]:
     if not moved:
         return []
     largest = max(abs(part.value) for each in moved for part in each.contributions)
-    rows: list[Row] = []
-    for finding in moved:
-        for position, part in enumerate(finding.contributions):
-            english, chinese = MODALITIES[part.modality]
-            name = f"{finding.code.text('en')} {finding.code.meaning_zh}" if position == 0 else ""
-            points = f"{100 * part.value:+.1f} points"
-            rows.append([name, f"{english} {chinese}", ShareBar(part.value, largest, 62 * mm), points])
+    groups = [_shares(page, each, largest) for each in moved]
+    rows = [row for group in groups for row in group]
     head = ["", "", "lowers it 降低  |  raises it 升高", "percentage points 百分点"]
-    return [*page.heading("contributions"), page.table(head, rows, (0.27, 0.20, 0.36, 0.17))]
+    note = (
+        "Each probability is its base value plus the contributions of the inputs, in percentage points.",
+        "概率 = 基线值 + 各输入的贡献（百分点）。",
+    )
+    table = page.table(head, rows, (0.27, 0.20, 0.33, 0.20), together=[len(group) for group in groups])
+    return page.section("contributions", [table, *page.both(note, 7, colour=GREY)])
+
+
+def _shares(page: Page, finding: Finding, largest: float) -> list[Row]:
+    """The base value, one bar for each contribution, and the probability that they lead to."""
+    name = page.cell(f"{finding.code.text('en')} {finding.code.meaning_zh}", bold=True)
+    start, rows = base(finding), list[Row]()
+    if start is not None:
+        rows.append([name, "base value 基线值", "", f"{100 * start:.1f} %"])
+    for part in finding.contributions:
+        bar = ShareBar(part.value, largest, 57 * mm)
+        points = f"{100 * part.value:+.1f} points"
+        rows.append(["" if rows else name, " ".join(MODALITIES[part.modality]), bar, points])
+    rows.append(["", "probability 概率", "", page.cell(f"= {100 * (finding.probability or 0.0):.1f} %", bold=True)])
+    return rows
 
 
 def measurements(page: Page, report: Report) -> list[Flowable]:
@@ -212,4 +238,28 @@ def measurements(page: Page, report: Report) -> list[Flowable]:
     if not rows:
         return []
     head = ["", *(" ".join(FIELDS[name]) for name in ("finding", "site")), "Quantity 量", " ".join(FIELDS["value"])]
-    return [*page.heading("measurements"), page.table(head, rows, (0.12, 0.25, 0.2, 0.25, 0.18))]
+    together = [len(finding.measurements) for finding in report.findings if finding.measurements]
+    return page.section("measurements", [page.table(head, rows, (0.12, 0.25, 0.2, 0.25, 0.18), together=together)])
+
+
+def earlier(page: Page, report: Report) -> list[Flowable]:
+    """Sizes that earlier reports state, with their dates, beside today's."""
+    rows: list[Row] = [
+        [
+            page.cell(f"{each.observation.concept.text('en')} {each.observation.concept.meaning_zh}"),
+            " ".join(place(each.observation.site)),
+            f"{each.said_at:%Y-%m-%d}" if each.said_at else "not dated 未注明",
+            ", ".join(measure(size) for size in each.sizes),
+            ", ".join(measure(size) for size in each.now) or "–",
+        ]
+        for each in comparison(report)
+    ]
+    if not rows:
+        return []
+    head = [*(" ".join(FIELDS[name]) for name in ("finding", "site")), "Report of 报告日期", "Size then 当时大小"]
+    note = (
+        "Sizes as the earlier reports state them; whether it is the same lesion is not known.",
+        "大小依既往报告所述；是否为同一病灶未知。",
+    )
+    table = page.table([*head, "Largest now 本次最大"], rows, (0.28, 0.22, 0.17, 0.17, 0.16))
+    return page.section("comparison", [table, *page.both(note, 7, colour=GREY)])

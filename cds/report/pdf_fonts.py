@@ -55,6 +55,11 @@ class Fonts:
     bold: str
     known: frozenset[int]
 
+    @property
+    def any_script(self) -> str:
+        """The font for a line that is drawn outside of paragraphs and may be Chinese."""
+        return self.body if self.known else UNEMBEDDED
+
     def markup(self, text: str) -> str:
         """`text` as paragraph markup: nothing in it is taken for a tag, line ends are breaks."""
         escaped = escape(self.shown(text)).replace("\n", "<br/>")

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Table, TableStyle
+from reportlab.platypus import Flowable, Table, TableStyle
 
 from cds.domain.evidence import Evidence
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report.labels import MODALITIES
-from cds.report.pdf_drawings import Mark, Picture
-from cds.report.pdf_style import GREY, WIDTH, Page
-from cds.report.pixels import Shown, crop, heated, jpeg, shown
+from cds.report.pdf_drawings import ColourScale, Mark, Picture
+from cds.report.pdf_style import GREY, WIDTH, Page, gap
+from cds.report.pixels import Shown, crop, heat_colours, heated, jpeg, shown
 from cds.report.wording import measure, place
 
 THIRD: Final = WIDTH / 3 - 2 * mm
 SIDE: Final = WIDTH / 4 - 2 * mm
-ROOM_FOR_CAPTION: Final = 17 * mm
+ATTENTION: Final = "model attention, relative: where the model looked 模型关注程度（相对值）"
+LOW, HIGH = "low 低", "high 高"
 MOST_CROPS: Final = 8
 """Marked findings that are shown enlarged; all of them stand in the tables."""
 LEAST_HALF_SIDE: Final = 32.0
@@ -38,7 +39,7 @@ def images(page: Page, report: Report) -> list[Flowable]:
     if not made:
         return []
     note = "For orientation only; diagnose on the original images. 仅供定位参考，诊断请以原始图像为准。"
-    return [CondPageBreak(THIRD + ROOM_FOR_CAPTION), *page.heading("images"), *made, page.text(note, 7, colour=GREY)]
+    return page.section("images", [*made, page.text(note, 7, colour=GREY)])
 
 
 def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -> list[list[Flowable]]:
@@ -47,7 +48,7 @@ def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -
     picture = shown(instance)
     if picture is None:
         said = f"{english}: image {instance.sop_instance_uid} could not be decoded to be shown here."
-        return [[page.text(said, 8)]]
+        return [page.both((said, f"{chinese}：该图像无法解码，未能在此显示。"), 8)]
     marks = _marks(report, instance, picture)
     if not marks and not part.heat_map:
         return []
@@ -55,7 +56,8 @@ def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -
     if part.heat_map:
         warm = heated(picture.grey, part.heat_map)
         overlaid = Picture(jpeg(warm), (warm.shape[1], warm.shape[0]), THIRD, (), page.fonts.body)
-        cells.append([overlaid, page.text("where the model looked 模型关注区域", 7.5, colour=GREY)])
+        scale = ColourScale(heat_colours(), THIRD, (LOW, HIGH), page.fonts.any_script)
+        cells.append([overlaid, gap(2), scale, page.text(ATTENTION, 7.5, colour=GREY)])
     return cells
 
 
@@ -78,7 +80,7 @@ def _mark(finding: Finding, scale: float, corner: tuple[float, float]) -> Mark:
 def _captioned(page: Page, picture: Shown, marks: tuple[Mark, ...], caption: str) -> list[Flowable]:
     rows, columns = picture.grey.shape
     image = Picture(jpeg(picture.grey), (columns, rows), THIRD, marks, page.fonts.bold)
-    return [image, page.text(caption, 7.5, colour=GREY)]
+    return [image, gap(2), page.text(caption, 7.5, colour=GREY)]
 
 
 def _enlarged(page: Page, report: Report, by_uid: dict[str, Instance]) -> list[Flowable]:
@@ -86,7 +88,11 @@ def _enlarged(page: Page, report: Report, by_uid: dict[str, Instance]) -> list[F
     cells = [cell for finding in marked[:MOST_CROPS] if (cell := _crop(page, finding, by_uid)) is not None]
     made: list[Flowable] = [_row(cells[start : start + 4], SIDE) for start in range(0, len(cells), 4)]
     if len(marked) > MOST_CROPS:
-        made.append(page.text(f"{MOST_CROPS} of {len(marked)} marked findings are shown.", 7.5, colour=GREY))
+        shown_of = (
+            f"{MOST_CROPS} of {len(marked)} marked findings are shown.",
+            f"显示 {len(marked)} 处标记中的 {MOST_CROPS} 处。",
+        )
+        made += page.both(shown_of, 7.5, colour=GREY)
     return made
 
 
@@ -105,7 +111,7 @@ def _crop(page: Page, finding: Finding, by_uid: dict[str, Instance]) -> list[Flo
     where = place(finding.site)[0]
     caption = f"{finding.id.rpartition('/')[2]}: {finding.code.text('en')}{size}" + (f", {where}" if where else "")
     image = Picture(jpeg(square), (square.shape[1], square.shape[0]), SIDE, (mark,), page.fonts.bold)
-    return [image, page.text(caption, 7, colour=GREY)]
+    return [image, gap(2), page.text(caption, 7, colour=GREY)]
 
 
 def _row(cells: list[list[Flowable]], width: float) -> Flowable:
@@ -120,4 +126,4 @@ def _row(cells: list[list[Flowable]], width: float) -> Flowable:
             ]
         )
     )
-    return KeepTogether([table])
+    return table

@@ -16,20 +16,22 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from cds.domain.report import Report
 from cds.report import labels
+from cds.report.chinese import chinese
 from cds.report.json_form import as_json
 from cds.report.labels import BANNER
-from cds.report.pdf_findings import contributions, findings, impression, measurements, patient
+from cds.report.pdf_findings import contributions, earlier, findings, impression, measurements, patient
 from cds.report.pdf_fonts import Fonts, fonts_for
 from cds.report.pdf_images import images
-from cds.report.pdf_sources import gates, knowledge, labs, limits, missing, recommendations, software, texts
+from cds.report.pdf_sources import gates, knowledge, labs, limitations, missing, recommendations, software, texts
 from cds.report.pdf_style import AMBER, AMBER_INK, GREY, MARGIN, NAVY, WIDTH, Page, gap
 from cds.report.source import SourceHeader
-from cds.report.wording import REASONS_ZH
 
 TITLE: Final = ("Chest decision-support report", "胸部辅助决策报告")
 BANNER_HEIGHT: Final = 9 * mm
 OWN_WORDS: Final = (
-    "未评估任何所见。依据降低升高百分点量检查原文模型关注区域仅供定位参考，诊断请以原始图像为准。不适用：通过未页第共"
+    "未评估任何所见。依据降低升高百分点量检查原文模型关注区域程度相对值仅供定位参考，诊断请以原始图像为准。"
+    "不适用：通过未页第共基线值概率=+各输入的贡献（）当时大小本次最大报告日期未注明另有项见结构化默认版本卡校准于"
+    "该图像无法解码未能在此显示处标记中的依既往所述是否为同一病灶低高"
     "↑↓→—–…“”•·≤≥≈±µ°×¹²³^"
 )
 """Characters that the page writes by itself, beyond the report's values and the labels."""
@@ -41,12 +43,13 @@ SECTIONS: Final[tuple[Callable[[Page, Report], list[Flowable]], ...]] = (
     recommendations,
     contributions,
     measurements,
+    earlier,
     missing,
     labs,
     texts,
     knowledge,
     gates,
-    limits,
+    limitations,
     software,
 )
 """The sections in the order of a hurried reader; one that has nothing to say is left out."""
@@ -78,7 +81,8 @@ def render(report: Report, header: SourceHeader, font_file: Path | None) -> byte
 
 def _everything_said(report: Report, header: SourceHeader) -> str:
     """Every character that may be drawn, for the choice of glyphs."""
-    own = [str(value) for value in (*vars(labels).values(), dict(REASONS_ZH)) if not callable(value)]
+    own = [str(value) for value in vars(labels).values() if not callable(value)]
+    own += [chinese(finding.calibrated_on) for finding in report.findings]
     copied = [str(element.value) for element in header.elements if element.VR != "SQ"]
     study = [report.study.description, report.study.reason_for_exam]
     return "".join([json.dumps(as_json(report), ensure_ascii=False), *own, *copied, *study, *TITLE, OWN_WORDS])

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from reportlab.platypus import Flowable
+from reportlab.platypus import Flowable, Paragraph
 
-from cds.domain.evidence import Evidence, Missing
+from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
 from cds.domain.records import LabResult
 from cds.domain.report import Report
+from cds.report.chinese import chinese
 from cds.report.identity import device_uid, instance_uid
-from cds.report.json_form import passage
-from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES
-from cds.report.pdf_style import AMBER_INK, GREEN, GREY, RED, Page, gap
-from cds.report.wording import flag, number, one_line, path_sentence, reference, unit
+from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, TEXT_KINDS
+from cds.report.laboratory import judged
+from cds.report.pdf_style import AMBER_INK, GREEN, GREY, INK, RED, Page, gap
+from cds.report.told import ORDER_ID, Passage, gaps, limits, passage
 from cds.report.wording import gap as gap_sentence
+from cds.report.wording import number, one_line, path_sentence, unit
 
 MOST_ROWS: Final = 60
 """Rows of one table; what is beyond is counted, and stands in the structured report."""
+
+ARROWS: Final = {"H": " ↑ H", "L": " ↓ L", "": ""}
 
 Row = list[Flowable | list[Flowable] | str]
 
@@ -27,10 +31,10 @@ def recommendations(page: Page, report: Report) -> list[Flowable]:
     """What guidelines say, with table and row."""
     if not report.recommendations:
         return []
-    made: list[Flowable] = [*page.heading("recommendations")]
+    made: list[Flowable] = []
     for each in report.recommendations:
         made += [page.panel([[_recommendation(page, each)]], bar=AMBER_INK if each.applies else GREY), gap(3)]
-    return made
+    return page.section("recommendations", made)
 
 
 def _recommendation(page: Page, item: Recommendation) -> list[Flowable]:
@@ -47,8 +51,7 @@ def knowledge(page: Page, report: Report) -> list[Flowable]:
     if not report.statements:
         return []
     rows = [[" ".join(KINDS[each.kind]), _statement(page, each)] for each in report.statements[:MOST_ROWS]]
-    made = [*page.heading("knowledge"), page.table(["", ""], rows, (0.18, 0.82))]
-    return made + _more(page, len(report.statements))
+    return page.section("knowledge", [page.table(["", ""], rows, (0.18, 0.82)), *_more(page, len(report.statements))])
 
 
 def _statement(page: Page, statement: Statement) -> list[Flowable]:
@@ -61,27 +64,27 @@ def _statement(page: Page, statement: Statement) -> list[Flowable]:
 
 
 def labs(page: Page, report: Report) -> list[Flowable]:
-    """Every laboratory value with unit, reference range and flag."""
+    """Every laboratory value with its unit, the reference range that its flag rests on, and the flag."""
     values = report.case.records.labs
     if not values:
         return []
-    rows = [_lab(page, each) for each in values[:MOST_ROWS]]
+    rows = [_lab(page, report, each) for each in values[:MOST_ROWS]]
     head = [" ".join(FIELDS[name]) for name in ("analyte", "value", "reference", "time", "source")]
-    return [*page.heading("labs"), page.table(head, rows, (0.32, 0.18, 0.14, 0.18, 0.18)), *_more(page, len(values))]
+    table = page.table(head, rows, (0.28, 0.17, 0.24, 0.15, 0.16))
+    return page.section("labs", [table, *_more(page, len(values))])
 
 
-def _lab(page: Page, lab: LabResult) -> Row:
-    raised = flag(lab)
-    arrow = {"H": " ↑ H", "L": " ↓ L", "": ""}[raised]
-    value = page.cell(
-        f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}{arrow}",
-        bold=bool(raised),
-        colour=RED if raised else GREEN,
-    )
-    if not reference(lab):
-        value = page.cell(f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}")
+def _lab(page: Page, report: Report, lab: LabResult) -> Row:
+    judgement = judged(report, lab)
+    value = f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}{ARROWS[judgement.flag]}"
+    colour = (RED if judgement.flag else GREEN) if judgement.shown else INK
+    span: list[Flowable] = [page.cell(f"{judgement.shown}{unit(lab.unit)}" if judgement.shown else "–")]
+    if judgement.is_default:
+        source = judgement.given_by.removeprefix("default: ")
+        span.append(page.cell(f"default 默认: {source}", 6.6, colour=GREY))
     name = f"{lab.analyte.text('en')} {lab.analyte.meaning_zh} ({lab.analyte.value})"
-    return [name, value, reference(lab) or "–", f"{lab.observed_at:%Y-%m-%d %H:%M}", lab.source or "–"]
+    time = f"{lab.observed_at:%Y-%m-%d %H:%M}"
+    return [name, page.cell(value, bold=bool(judgement.flag), colour=colour), span, time, lab.source or "–"]
 
 
 def texts(page: Page, report: Report) -> list[Flowable]:
@@ -93,25 +96,44 @@ def texts(page: Page, report: Report) -> list[Flowable]:
         [
             f"{each.concept.text('en')} {each.concept.meaning_zh}",
             " ".join(ASSERTIONS[each.assertion]),
-            f"“{one_line(passage(report.case.records, each), 240)}”",
-            f"{each.span.report_id if each.span else ''}",
+            _quoted(page, passage(report, each)),
+            _origin(report, each),
         ]
         for _, each in passages[:MOST_ROWS]
     ]
     head = [FIELDS["finding"][0], "", "Passage 原文", FIELDS["source"][0]]
-    return [*page.heading("texts"), page.table(head, rows, (0.25, 0.15, 0.42, 0.18)), *_more(page, len(passages))]
+    table = page.table(head, rows, (0.22, 0.14, 0.44, 0.20))
+    return page.section("texts", [table, *_more(page, len(passages))])
+
+
+def _quoted(page: Page, found: Passage) -> Flowable:
+    """The sentence, the words that count in bold."""
+    parts = [part.replace("\n", " ") for part in (found.before, found.words, found.after)]
+    before, words, after = map(page.fonts.markup, parts)
+    return Paragraph(f'“{before}<font name="{page.fonts.bold}">{words}</font>{after}”', page.style(8))
+
+
+def _origin(report: Report, observation: Observation) -> str:
+    """Which text: the order, or a report with its kind and date."""
+    report_id = observation.span.report_id if observation.span else ""
+    text = next((each for each in report.case.records.texts if each.report_id == report_id), None)
+    if text is None:
+        return "order 申请单" if report_id == ORDER_ID else report_id
+    when = f" {text.authored_at:%Y-%m-%d}" if text.authored_at else ""
+    return f"{' '.join(TEXT_KINDS[text.kind])}{when} ({report_id})"
 
 
 def missing(page: Page, report: Report) -> list[Flowable]:
     """What could not take part, and what was seen and not used."""
-    made: list[Flowable] = []
-    if report.missing:
-        said = [gap_sentence(each) for each in report.missing]
-        made += [*page.heading("missing"), *page.bullets([f"{english} {chinese}" for english, chinese in said])]
+    said = [gap_sentence(each) for each in gaps(report)]
+    made = page.section("missing", page.both_bullets(said))
     rejected = report.case.records.rejected
     if rejected:
-        lines = [f"{one_line(each.source, 120)}: {one_line(each.reason, 300)}" for each in rejected[:MOST_ROWS]]
-        made += [*page.heading("rejected"), *page.bullets(lines), *_more(page, len(rejected))]
+        lines = [
+            (f"{one_line(each.source, 120)}: {one_line(each.reason, 300)}", one_line(chinese(each.reason), 300))
+            for each in rejected[:MOST_ROWS]
+        ]
+        made += page.section("rejected", [*page.both_bullets(lines), *_more(page, len(rejected))])
     return made
 
 
@@ -121,21 +143,21 @@ def gates(page: Page, report: Report) -> list[Flowable]:
     rows: list[Row] = [
         [
             " ".join(MODALITIES[part.modality]),
-            gate.name,
+            page.both((gate.name, chinese(gate.name)), 8),
             page.cell("passed 通过" if gate.passed else "NOT PASSED 未通过", colour=GREEN if gate.passed else RED),
-            gate.reason,
+            page.both((one_line(gate.reason, 500), one_line(chinese(gate.reason), 300)), 8),
         ]
         for part in parts
         for gate in part.gates
     ]
     if not rows:
         return []
-    return [*page.heading("gates"), page.table(["", "", "", ""], rows[:MOST_ROWS], (0.2, 0.25, 0.17, 0.38))]
+    return page.section("gates", [page.table(["", "", "", ""], rows[:MOST_ROWS], (0.18, 0.22, 0.17, 0.43))])
 
 
-def limits(page: Page, report: Report) -> list[Flowable]:
+def limitations(page: Page, report: Report) -> list[Flowable]:
     """What a reader must know."""
-    return [*page.heading("limits"), *page.bullets(list(report.limits))] if report.limits else []
+    return page.section("limits", page.both_bullets(limits(report)))
 
 
 def software(page: Page, report: Report) -> list[Flowable]:
@@ -149,15 +171,13 @@ def software(page: Page, report: Report) -> list[Flowable]:
         f"This document {instance_uid(report, 'pdf')}, revision {report.revision}",
         f"Device UID of this configuration {device_uid(*report.algorithms)}",
     ]
-    return [
-        *page.heading("software"),
-        page.table(["", "Version", "sha256", "Model card"], rows, (0.2, 0.12, 0.46, 0.22)),
-        gap(3),
-        *(page.text(line, 6.8, colour=GREY) for line in identity),
-    ]
+    table = page.table(["", "Version 版本", "sha256", "Model card 模型卡"], rows, (0.2, 0.12, 0.46, 0.22))
+    return page.section("software", [table, gap(3), *(page.text(line, 6.8, colour=GREY) for line in identity)])
 
 
 def _more(page: Page, count: int) -> list[Flowable]:
     if count <= MOST_ROWS:
         return []
-    return [page.text(f"and {count - MOST_ROWS} more, in the structured report.", 7.5, colour=GREY)]
+    more = count - MOST_ROWS
+    said = (f"and {more} more, in the structured report.", f"另有 {more} 项，见结构化报告。")
+    return page.both(said, 7.5, colour=GREY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Final
 
@@ -38,7 +39,10 @@ ASSERTION_COLOURS: Final[Mapping[str, Color]] = MappingProxyType(
 )
 """A colour never says it alone: the word stands beside it."""
 
-ROOM_BELOW_HEADING: Final = 32 * mm
+HEADING: Final = 32.0
+"""Points that a section's heading takes, with the space around it."""
+TALLEST: Final = 240 * mm
+"""What fits on one page; a beginning that is taller breaks where it must."""
 LONGEST_TEXT: Final = 1500
 """Characters in one paragraph, which may stand in a column of half the page."""
 MOST_LINES: Final = 20
@@ -87,9 +91,9 @@ class Page:
             made.append(self.text(text[1], size * 0.92, colour=GREY))
         return made
 
-    def heading(self, section: str) -> list[Flowable]:
-        """A section's name in both languages over a thin line, never alone at the foot of a page."""
-        english, chinese = SECTIONS[section]
+    def section(self, name: str, body: Sequence[Flowable]) -> list[Flowable]:
+        """A section's name in both languages over a thin line, never without the beginning of its body."""
+        english, chinese = SECTIONS[name]
         markup = (
             f"{self.fonts.markup(english)}&nbsp;&nbsp;"
             f'<font size="8.5" color="#5C6B78">{self.fonts.markup(chinese)}</font>'
@@ -106,16 +110,29 @@ class Page:
             )
         )
         line.spaceAfter = 3
-        return [CondPageBreak(ROOM_BELOW_HEADING), line]
+        return [CondPageBreak(min(HEADING + beginning(body[0]), TALLEST)), line, *body] if body else []
 
     def table(
-        self, head: Sequence[str], rows: Sequence[Sequence[Flowable | list[Flowable] | str]], widths: Sequence[float]
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[Flowable | list[Flowable] | str]],
+        widths: Sequence[float],
+        together: Sequence[int] = (),
     ) -> Table:
-        """Rows under a head that repeats on every page; `widths` are shares of the text's width."""
+        """Rows under a head that repeats on every page; `widths` are shares of the text's width.
+
+        `together` are the lengths of runs of rows, in their order, that no page break divides.
+        """
         total = sum(widths)
         top = [[self.cell(each, 7.5, bold=True, colour=GREY) for each in head]] if any(head) else []
         body = [[self.cell(each) if isinstance(each, str) else each for each in row] for row in rows]
         table = Table([*top, *body], colWidths=[WIDTH * share / total for share in widths], repeatRows=len(top))
+        ends = [len(top) + end for end in accumulate(together)]
+        table.setStyle(
+            TableStyle(
+                [("NOSPLIT", (0, end - n), (-1, end - 1)) for n, end in zip(together, ends, strict=True) if n > 1]
+            )
+        )
         table.setStyle(
             TableStyle(
                 [
@@ -154,11 +171,27 @@ class Page:
         )
         return table
 
-    def bullets(self, lines: Sequence[str], size: float = 8) -> list[Flowable]:
-        """Short lines, each with a dot."""
-        style = self.style(size)
-        style.leftIndent, style.bulletIndent = 9, 1
-        return [Paragraph(self.fonts.markup(one_line(line, LONGEST_TEXT)), style, bulletText="•") for line in lines]
+    def both_bullets(self, lines: Sequence[Bilingual], size: float = 8) -> list[Flowable]:
+        """Short lines, each with a dot, the Chinese below the English."""
+        style, below = self.style(size), self.style(size * 0.92, colour=GREY)
+        style.leftIndent = below.leftIndent = 9
+        style.bulletIndent = 1
+        made: list[Flowable] = []
+        for english, chinese in lines:
+            made.append(Paragraph(self.fonts.markup(one_line(english, LONGEST_TEXT)), style, bulletText="•"))
+            if chinese and chinese != english:
+                made[-1].keepWithNext = 1
+                made.append(Paragraph(self.fonts.markup(one_line(chinese, LONGEST_TEXT)), below))
+        return made
+
+
+def beginning(flowable: Flowable) -> float:
+    """Height in points of what must stand together: a table's head and first row, a few lines, else the whole."""
+    height = float(flowable.wrap(WIDTH, TALLEST)[1])
+    if isinstance(flowable, Table):
+        rows = [float(each) for each in flowable._rowHeights]
+        return sum(rows[: flowable.repeatRows + 1]) if rows else height
+    return min(height, 3 * MARGIN) if isinstance(flowable, Paragraph) else height
 
 
 def gap(points: float = 4) -> Flowable:

@@ -79,8 +79,12 @@ def _window(ds: Dataset, pixels: NDArray[np.generic]) -> tuple[float, float, NDA
         centre, width = LUNG_WINDOW
         return centre - width / 2, centre + width / 2, values
     if "WindowCenter" in ds or "VOILUTSequence" in ds:
-        values = np.asarray(apply_voi_lut(values.astype(pixels.dtype), ds), dtype=np.float64)
-        return float(values.min()), float(values.max()), values
+        try:
+            windowed = np.asarray(apply_voi_lut(values.astype(pixels.dtype), ds), dtype=np.float64)
+        except UNREADABLE:  # a window that is none hides no image
+            windowed = np.zeros(1)
+        if windowed.min() < windowed.max():
+            return float(windowed.min()), float(windowed.max()), windowed
     low, high = np.percentile(values, (0.5, 99.5))
     return float(low), float(high), values
 
@@ -104,12 +108,23 @@ def heated(grey: Grey, heat_map: tuple[tuple[float, ...], ...]) -> NDArray[np.ui
     """
     coarse = Image.fromarray(np.asarray(heat_map, dtype=np.float32))
     size = (grey.shape[1], grey.shape[0])
-    heat = np.clip(np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64), 0.0, 1.0)[..., None]
+    heat = np.clip(np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64), 0.0, 1.0)
+    return _overlaid(grey.astype(np.float64), heat)
+
+
+def _overlaid(grey: NDArray[np.float64], heat: NDArray[np.float64]) -> NDArray[np.uint8]:
+    heat = heat[..., None]
     colour = np.concatenate(
         [np.full_like(heat, 255.0), 190.0 * (1.0 - heat) + 20.0 * heat, 30.0 * np.ones_like(heat)], axis=2
     )
     weight = HEAT_OPACITY * heat
     return np.asarray(np.rint((1 - weight) * grey[..., None] + weight * colour)).astype(np.uint8)
+
+
+def heat_colours(steps: int = 24) -> tuple[tuple[int, int, int], ...]:
+    """What a middle grey becomes under the map from its lowest to its highest value, as red, green, blue in 0..255."""
+    made = _overlaid(np.full((1, steps), 128.0), np.linspace(0.0, 1.0, steps)[None])[0]
+    return tuple((int(red), int(green), int(blue)) for red, green, blue in made)
 
 
 def crop(grey: Grey, centre: tuple[float, float], half: float) -> tuple[Grey, tuple[float, float]]:

@@ -26,7 +26,7 @@ from cds.domain.evidence import Modality
 from cds.domain.report import EncodedReport, Report
 from cds.domain.study import Series
 from cds.report import sr_codes as codes
-from cds.report.checks import ensure_truthful
+from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.envelope import MANUFACTURER, PRIVATE_SCHEME, encode, new_instance, references, sop_item
 from cds.report.identity import device_uid, series_uid
 from cds.report.source import SourceHeader, read_header
@@ -70,7 +70,7 @@ class StructuredReport:
             When the report cannot be encoded truthfully, or a known viewer would refuse the result.
         """
         ensure_truthful(report)
-        ds = self._instance(report, read_header(report))
+        ds = self._instance(in_decimals(report), read_header(report))
         ensure_viewable(ds)
         return (
             EncodedReport(

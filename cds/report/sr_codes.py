@@ -12,6 +12,7 @@ from highdicom.sr.enum import RelationshipTypeValues
 from cds.domain.code import Code
 from cds.domain.evidence import Modality
 from cds.report.envelope import LONG_STRING, PRIVATE_SCHEME
+from cds.report.labels import Bilingual
 from cds.report.wording import clean, one_line
 
 
@@ -43,6 +44,8 @@ CHINESE: Final = Code("zh-CN", "RFC5646", "Chinese (China)")  # CID 5000
 # what no public scheme has
 INTERVAL_LOW: Final = _private("probability_low", "Lower bound of 95 % interval of probability")
 INTERVAL_HIGH: Final = _private("probability_high", "Upper bound of 95 % interval of probability")
+BASE: Final = _private("probability_base", "Base value that the contributions start from")
+COMPARISON: Final = _private("comparison", "Size in an earlier report")
 NOTICE: Final = _private("notice", "Decision support notice")
 CALIBRATED_ON: Final = _private("calibrated_on", "Data that the probability was calibrated on")
 REASON: Final = _private("reason", "Reason for abstaining or for no probability")
@@ -98,3 +101,9 @@ def text(name: Code, value: str, *, chinese: bool = False) -> TextContentItem:
         )
         item.ContentSequence = ContentSequence([language])
     return item
+
+
+def both(name: Code, said: Bilingual) -> list[TextContentItem]:
+    """A text in English, and in Chinese where there is one that differs."""
+    english = text(name, said[0])
+    return [english] if said[1] in ("", said[0]) else [english, text(name, said[1], chinese=True)]

@@ -27,8 +27,9 @@ from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report import sr_codes as codes
 from cds.report.because import told
+from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
-from cds.report.wording import contribution, one_line, sentence
+from cds.report.wording import base, contributions_sentence, one_line, sentence
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
@@ -94,7 +95,7 @@ def _site(finding: Finding) -> FindingSite:
 
 
 def _measurements(finding: Finding) -> list[Measurement]:
-    """The probability with its bounds, the contributions, then the sizes.
+    """The probability with its bounds, the base value and the contributions, then the sizes.
 
     Every NUM names its algorithm: a viewer of wide use throws on a NUM without children in a group
     without geometry.
@@ -104,6 +105,8 @@ def _measurements(finding: Finding) -> list[Measurement]:
         numbers.append((codes.PROBABILITY, finding.probability, "1"))
     if finding.interval is not None:
         numbers += [(codes.INTERVAL_LOW, finding.interval[0], "1"), (codes.INTERVAL_HIGH, finding.interval[1], "1")]
+    start = base(finding)
+    numbers += [] if start is None else [(codes.BASE, start, "1")]
     numbers += [(codes.CONTRIBUTIONS[part.modality], part.value, "1") for part in finding.contributions]
     numbers += [(each.quantity, each.value, each.unit) for each in finding.measurements]
     by = AlgorithmIdentification(name=finding.algorithm.name, version=finding.algorithm.version)
@@ -115,16 +118,15 @@ def _measurements(finding: Finding) -> list[Measurement]:
 
 def _texts(report: Report, finding: Finding) -> list[TextContentItem]:
     """What a person reads: the sentence in both languages, the reason, the evidence, the calibration set."""
-    english, chinese = sentence(finding)
-    items = [codes.text(codes.COMMENT, english), codes.text(codes.COMMENT, chinese, chinese=True)]
-    if finding.reason:
-        items.append(codes.text(codes.REASON, finding.reason))
-    if finding.calibrated_on:
-        items.append(codes.text(codes.CALIBRATED_ON, finding.calibrated_on))
+    items = codes.both(codes.COMMENT, sentence(finding))
+    for name, said in ((codes.REASON, finding.reason), (codes.CALIBRATED_ON, finding.calibrated_on)):
+        items += codes.both(name, (said, chinese(said))) if said else []
     if finding.contributions:
-        shares = "; ".join(contribution(part)[0] for part in finding.contributions)
-        items.append(codes.text(codes.COMMENT, f"Contributions to the probability: {shares}."))
-    return items + [codes.text(codes.BECAUSE, f"{each}: {told(report, each)[0]}") for each in finding.because]
+        items += codes.both(codes.COMMENT, contributions_sentence(finding))
+    for each in finding.because:
+        english, words = told(report, each)
+        items += codes.both(codes.BECAUSE, (f"{each}: {english}", f"{each}：{words}" if words != each else ""))
+    return items
 
 
 def _region(finding: Finding, images: Mapping[str, Instance]) -> ImageRegion:

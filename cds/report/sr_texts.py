@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from highdicom.sr import ContainerContentItem, ContentSequence, TextContentItem
 from highdicom.sr.enum import RelationshipTypeValues
 
-from cds.domain.code import Code
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
 from cds.domain.report import Report
 from cds.report import sr_codes as codes
-from cds.report.json_form import passage
+from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, BANNER, MODALITIES
-from cds.report.wording import gap, lab_sentence, measure, number, one_line, path_sentence, place, probability
+from cds.report.laboratory import lab_sentence
+from cds.report.told import comparison, comparison_sentence, gaps, limits, passage
+from cds.report.wording import gap, measure, number, one_line, path_sentence, place, probability
 
 
 def evaluations(report: Report) -> ContainerContentItem:
@@ -27,37 +28,34 @@ def evaluations(report: Report) -> ContainerContentItem:
 
 
 def _items(report: Report) -> Iterator[TextContentItem]:
-    yield from _both(codes.NOTICE, BANNER)
-    yield from _both(codes.IMPRESSION, report.impression)
+    yield from codes.both(codes.NOTICE, BANNER)
+    yield from codes.both(codes.IMPRESSION, report.impression)
     for each in report.recommendations:
         yield from _recommendation(each)
     for statement in report.statements:
         yield from _statement(statement)
-    for absent in report.missing:
-        yield from _both(codes.MISSING, gap(absent))
+    for absent in gaps(report):
+        yield from codes.both(codes.MISSING, gap(absent))
     for part in report.evidence:
         for observation in part.observations:
             yield codes.text(codes.EVIDENCE, observed(part, observation))
             if observation.span is not None:
                 yield codes.text(codes.TEXT_PASSAGE, _passage(report, observation))
+    for earlier in comparison(report):
+        yield from codes.both(codes.COMPARISON, comparison_sentence(earlier))
     for lab in report.case.records.labs:
-        yield codes.text(codes.LABORATORY, lab_sentence(lab))
+        yield from codes.both(codes.LABORATORY, lab_sentence(report, lab))
     for record in report.case.records.rejected:
-        yield codes.text(codes.REJECTED, f"{one_line(record.source)}: {one_line(record.reason)}")
+        source, reason = one_line(record.source), one_line(record.reason)
+        yield from codes.both(codes.REJECTED, (f"{source}: {reason}", f"{source}：{chinese(reason)}"))
     for part in report.evidence:
         yield from _gates(part)
     for absent in report.missing:
         yield from _gates(absent)
-    for limit in report.limits:
-        yield codes.text(codes.LIMIT, limit)
+    for limit in limits(report):
+        yield from codes.both(codes.LIMIT, limit)
     if report.predecessor:
         yield codes.text(codes.COMMENT, f"Revision {report.revision}; replaces {report.predecessor}.")
-
-
-def _both(name: Code, value: tuple[str, str]) -> Iterator[TextContentItem]:
-    yield codes.text(name, value[0])
-    if value[1]:
-        yield codes.text(name, value[1], chinese=True)
 
 
 def _recommendation(item: Recommendation) -> Iterator[TextContentItem]:
@@ -89,10 +87,15 @@ def observed(part: Evidence, observation: Observation) -> str:
 def _passage(report: Report, observation: Observation) -> str:
     span = observation.span
     assert span is not None
-    return f"{observation.id}, characters {span.start} to {span.end}: {passage(report.case.records, observation)}"
+    found = passage(report, observation)
+    return f"{observation.id}, characters {span.start} to {span.end}: {found.words} [in the sentence: {found.sentence}]"
 
 
 def _gates(part: Evidence | Missing) -> Iterator[TextContentItem]:
+    name, name_zh = MODALITIES[part.modality]
     for gate in part.gates:
-        said = "passed" if gate.passed else "not passed"
-        yield codes.text(codes.GATE, f"{MODALITIES[part.modality][0]}, {gate.name}: {said}. {one_line(gate.reason)}")
+        said, said_zh = ("passed", "通过") if gate.passed else ("not passed", "未通过")
+        english = f"{name}, {gate.name}: {said}. {one_line(gate.reason)}"
+        yield from codes.both(
+            codes.GATE, (english, f"{name_zh}，{chinese(gate.name)}：{said_zh}。{one_line(chinese(gate.reason))}")
+        )

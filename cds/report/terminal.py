@@ -13,10 +13,11 @@ from rich.text import Text
 
 from cds.domain.report import Report
 from cds.errors import ReportError
+from cds.report.chinese import chinese
 from cds.report.json_form import as_json
-from cds.report.json_shape import CodeJson, FindingJson, MeasurementJson, ReportJson, SiteJson
+from cds.report.json_shape import CodeJson, FindingJson, LabJson, MeasurementJson, ReportJson, SiteJson
 from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
-from cds.report.wording import REASONS_ZH, number, one_line, percent, unit
+from cds.report.wording import number, one_line, percent, unit
 
 COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
 BAR_CELLS = 12
@@ -24,6 +25,7 @@ FINDING_CELLS = 24
 SURE_CELLS = 34
 """With the assertion before them these fit into 80 columns."""
 MOST_LINES = 12
+VERIFICATION_ZH = {"UNVERIFIED": "未经确认"}
 LANGUAGES = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}
 
 
@@ -61,13 +63,14 @@ class _Shown:
             self._findings(),
             *self._lines("because", self._because()),
             *self._lines("contributions", self._contributions()),
+            *self._lines("comparison", self._comparison()),
             *self._lines("recommendations", self._recommendations()),
             *self._lines("knowledge", self._knowledge()),
             *self._lines("labs", self._labs()),
             *self._lines("missing", self._missing()),
             *self._lines("rejected", self._rejected()),
             *self._lines("gates", self._failed_gates()),
-            *self._lines("limits", [Text(one_line(each)) for each in self.report["limits"]]),
+            *self._lines("limits", [Text(self._told(each)) for each in self.report["limits"]]),
             *self._lines("software", self._software()),
         ]
         return Group(*parts)
@@ -80,12 +83,14 @@ class _Shown:
         return one_line(" ".join(dict.fromkeys(names)))
 
     def _head(self) -> str:
-        report = self.report
-        return (
-            f"{report['study_instance_uid']}\n{report['created_at']} · revision {report['revision']} · "
-            f"{len(report['inputs']['images'])} images, {len(report['inputs']['labs'])} laboratory values, "
-            f"{len(report['inputs']['texts'])} texts · {report['verification']}"
+        report, inputs = self.report, self.report["inputs"]
+        images, labs, texts = (len(inputs["images"]), len(inputs["labs"]), len(inputs["texts"]))
+        counted = self._both(
+            f"revision {report['revision']} · {images} images, {labs} laboratory values, {texts} texts",
+            f"版本 {report['revision']} · {images} 幅图像，{labs} 项检验结果，{texts} 份文本",
         )
+        verification = self._both(report["verification"], VERIFICATION_ZH.get(report["verification"], ""))
+        return f"{report['study_instance_uid']}\n{report['created_at']} · {counted} · {verification}"
 
     def _impression(self) -> Text:
         both = self.report["impression"]
@@ -115,7 +120,7 @@ class _Shown:
     def _sure(self, finding: FindingJson) -> Text:
         value = finding["probability"]
         if value is None:
-            return Text(self._reason(one_line(finding["reason"])) or "–", style="dim")
+            return Text(self._told(finding["reason"]) or "–", style="dim")
         filled = round(BAR_CELLS * value)
         colour = COLOURS[finding["assertion"]]
         text = Text.assemble(("█" * filled, colour), ("░" * (BAR_CELLS - filled), "dim"), f" {percent(value)}")
@@ -129,7 +134,8 @@ class _Shown:
             return []
         kept = lines[:MOST_LINES]
         if len(lines) > len(kept):
-            kept.append(Text(f"and {len(lines) - len(kept)} more", style="dim"))
+            more = len(lines) - len(kept)
+            kept.append(Text(self._both(f"and {more} more", f"另有 {more} 项"), style="dim"))
         title = Text(self._label(SECTIONS[section]), style="bold blue")
         return [title, *(Padding(line, (0, 0, 0, 2)) for line in kept), Text("")]
 
@@ -148,23 +154,34 @@ class _Shown:
         return lines
 
     def _contributions(self) -> list[Text]:
-        return [
-            Text(
-                f"{self._code(finding['code'])}: "
-                + ", ".join(
-                    f"{self._label(MODALITIES[modality])} {100 * value:+.1f}"
-                    for modality, value in finding["contributions"].items()
-                )
-                + " percentage points"
-            )
-            for finding in self.report["findings"]
-            if finding["contributions"]
+        return [self._shares(finding) for finding in self.report["findings"] if finding["contributions"]]
+
+    def _shares(self, finding: FindingJson) -> Text:
+        """The base value, each contribution, and the probability that they lead to."""
+        start = finding.get("base")
+        parts = [] if start is None else [self._both(f"base {100 * start:.1f} %", f"基线值 {100 * start:.1f} %")]
+        parts += [
+            f"{self._label(MODALITIES[modality])} {100 * value:+.1f}"
+            for modality, value in finding["contributions"].items()
         ]
+        return Text(f"{self._code(finding['code'])}: {', '.join(parts)} {self._both('percentage points', '个百分点')}")
+
+    def _comparison(self) -> list[Text]:
+        lines = []
+        for each in self.report.get("comparison", []):
+            when = (each["said_at"] or "")[:10]
+            then, now = _sizes(each["sizes"]), _sizes(each["now"])
+            english = f"{then} in the earlier report{f' of {when}' if when else ''}; " + (
+                f"today's largest {now}; whether it is the same is not known" if now else "not measured today"
+            )
+            words = f"{when}既往报告中为 {then}；" + (f"本次最大 {now}；是否为同一病灶未知" if now else "本次未测量")
+            lines.append(Text(f"{self._code(each['code'])}: {self._both(english, words)}"))
+        return lines
 
     def _recommendations(self) -> list[Text]:
         return [
             Text.assemble(
-                ("" if each["applies"] else "does not apply: "),
+                ("" if each["applies"] else self._both("does not apply: ", "不适用：")),
                 one_line(self._both(each["text"]["en"], each["text"]["zh"])),
                 (f"  [{one_line(each['guideline'])}, {one_line(each['table'])}, {one_line(each['row'])}]", "dim"),
             )
@@ -186,29 +203,45 @@ class _Shown:
         for lab in self.report["inputs"]["labs"]:
             name = self._both(lab["name"], lab["name_zh"] or lab["name"])
             value = f"{lab['comparator']}{number(lab['value'])}{unit(lab['unit'])}"
-            lines.append(Text(one_line(f"{name} ({lab['loinc']}): {value}, {lab['time']}")))
+            lines.append(Text(one_line(f"{name} ({lab['loinc']}): {value}{self._range(lab)}, {lab['time']}")))
         return lines
+
+    def _range(self, lab: LabJson) -> str:
+        """The flag, and the range that it rests on."""
+        low, high, source = lab["reference_low"], lab["reference_high"], lab.get("reference_source", "")
+        ends = [number(end) for end in (low, high) if end is not None]
+        if not ends:
+            return ""
+        span = "–".join(ends) if len(ends) == 2 else ("≥" if high is None else "≤") + ends[0]
+        flagged = f" {lab['flag']}" if lab.get("flag") else ""
+        default = source.removeprefix("default: ") if source.startswith("default: ") else ""
+        said = (f", default, {default}", f"，默认，{default}") if default else ("", "")
+        return f"{flagged} ({self._both(f'reference {span}{said[0]}', f'参考范围 {span}{said[1]}')})"
 
     def _missing(self) -> list[Text]:
         return [
-            Text(f"{self._label(MODALITIES[each['modality']])}: {self._reason(one_line(each['reason']))}")
+            Text(f"{self._label(MODALITIES[each['modality']])}: {self._told(each['reason'])}")
             for each in self.report["missing"]
         ]
 
     def _rejected(self) -> list[Text]:
         return [
-            Text(f"{one_line(each['source'])}: {one_line(each['reason'])}")
+            Text(f"{one_line(each['source'])}: {self._told(each['reason'])}")
             for each in self.report["inputs"]["rejected"]
         ]
 
-    def _reason(self, english: str) -> str:
-        return self._both(english, REASONS_ZH.get(english, english))
+    def _told(self, english: str) -> str:
+        return one_line(self._both(english, chinese(english)) if chinese(english) != english else english)
 
     def _failed_gates(self) -> list[Text]:
         return [
-            Text(f"✗ {self._label(MODALITIES[each['modality']])}: {one_line(each['name'])}: {one_line(each['reason'])}")
-            for each in self.report["gates"]
-            if not each["passed"]
+            Text(
+                ": ".join(
+                    (f"✗ {self._label(MODALITIES[gate['modality']])}", *map(self._told, (gate["name"], gate["reason"])))
+                )
+            )
+            for gate in self.report["gates"]
+            if not gate["passed"]
         ]
 
     def _software(self) -> list[Text]:

@@ -9,8 +9,8 @@ from typing import Final
 
 from cds.domain.evidence import Assertion, Measurement, Missing, Site
 from cds.domain.finding import Contribution, Finding, Statement
-from cds.domain.records import LabResult, LabStatus
 from cds.errors import ReportError
+from cds.report.chinese import chinese as translated
 from cds.report.labels import ASSERTIONS, MODALITIES, Bilingual
 
 NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -27,19 +27,10 @@ URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Asse
 SIMULATED: Final = "simulated"
 """How `Finding.calibrated_on` begins where no patient was measured; the sentence itself must say so."""
 
-REASONS_ZH: Final = {
-    "no extractor is configured": "未配置相应模块",
-    "the study has no CT series": "本检查无CT序列",
-    "the case has no report and no reason for the examination": "无报告文本，也无检查原因",
-    "no laboratory values: no source of laboratory values is configured, or it has none for this patient": (
-        "无检验结果：未配置检验来源，或该来源中无此患者的结果"
-    ),
-    "the study has no chest radiograph (CR or DX)": "本检查无胸部X线片",
-    "no observation of any modality bears on this finding": "各模态均无与此所见相关的观察",
-    "stated in a report text; not assessed on the images": "见于报告文本，未在图像上评估",
-    "measured on the images; no calibrated probability exists for it": "图像测量值，无经校准的概率",
-    "seen on the image; no calibrated probability exists for it": "见于图像，无经校准的概率",
-}
+
+DECIMALS: Final = 3
+"""Of a probability: calibration sets of some thousand cases carry no more, and their intervals much less."""
+LEAST: Final = 0.001
 
 
 def clean(text: str) -> str:
@@ -69,14 +60,24 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def rounded(probability: float) -> float:
+    """A probability with the three decimals that it can carry; never 0 or 1 for what is neither."""
+    if probability in (0.0, 1.0):
+        return probability
+    return min(max(round(probability, DECIMALS), LEAST), 1.0 - LEAST)
+
+
 def percent(probability: float) -> str:
-    """A probability as a percentage; never ``0 %`` or ``100 %`` for what is neither."""
-    scaled = 100 * probability
-    if 0 < scaled < 1:
+    """A probability as a percentage, halves up; never ``0 %`` or ``100 %`` for what is neither.
+
+    It is made from the rounded value, so that ``0.835`` is ``84 %`` wherever it stands.
+    """
+    tenths = round(1000 * rounded(probability))
+    if 0 < tenths < 10:
         return "<1 %"
-    if 99 < scaled < 100:
+    if 990 < tenths < 1000:
         return ">99 %"
-    return f"{scaled:.0f} %"
+    return f"{(tenths + 5) // 10} %"
 
 
 def probability(value: float | None, interval: tuple[float, float] | None) -> str:
@@ -152,7 +153,7 @@ def _how_sure(finding: Finding) -> Bilingual:
             chinese += "，依据模拟队列，未经患者验证"
     if finding.reason:
         english += f"; {one_line(finding.reason).rstrip('.')}"
-        chinese += f"；{one_line(REASONS_ZH.get(finding.reason, finding.reason)).rstrip('.。')}"
+        chinese += f"；{one_line(translated(finding.reason)).rstrip('.。')}"
     return english, chinese
 
 
@@ -174,7 +175,7 @@ def gap(missing: Missing) -> Bilingual:
     """What one modality could not give, and why."""
     english, chinese = MODALITIES[missing.modality]
     reason = one_line(missing.reason).rstrip(".")
-    return f"{english}: {reason}.", f"{chinese}：{REASONS_ZH.get(reason, reason)}。"
+    return f"{english}: {reason}.", f"{chinese}：{translated(reason)}。"
 
 
 def impression(findings: Sequence[Finding], missing: Sequence[Missing]) -> Bilingual:
@@ -192,7 +193,10 @@ def impression(findings: Sequence[Finding], missing: Sequence[Missing]) -> Bilin
     if not any(f.assertion in (Assertion.PRESENT, Assertion.UNCERTAIN) for f in findings):
         lines.insert(0, ("No finding was called present.", "未判定任何阳性所见。"))
     bases = dict.fromkeys(f.calibrated_on for f in findings if f.probability is not None and f.calibrated_on)
-    lines += [(f"Probabilities hold for: {one_line(basis)}.", f"概率的依据：{one_line(basis)}。") for basis in bases]
+    lines += [
+        (f"Probabilities hold for: {one_line(basis)}.", f"概率的依据：{one_line(translated(basis))}。")
+        for basis in bases
+    ]
     if missing:
         lines.append(
             (
@@ -204,41 +208,34 @@ def impression(findings: Sequence[Finding], missing: Sequence[Missing]) -> Bilin
 
 
 def contribution(part: Contribution) -> Bilingual:
-    """``"chest X-ray +21 points"``: how far one modality moved the probability, in percentage points."""
-    english, chinese = MODALITIES[part.modality]
+    """``"chest X-ray +21.0 percentage points"``: how far one modality moved the probability."""
+    english, chinese_name = MODALITIES[part.modality]
     points = f"{100 * part.value:+.1f}"
-    return f"{english} {points} percentage points", f"{chinese} {points} 个百分点"
+    return f"{english} {points} percentage points", f"{chinese_name} {points} 个百分点"
 
 
-def lab_sentence(lab: LabResult) -> str:
-    """One laboratory value with everything that makes it readable alone."""
-    limits = reference(lab)
-    told = f" (reference {limits})" if limits else ""
-    status = "" if lab.status is LabStatus.FINAL else f", {lab.status.value}"
-    value = f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}"
+def base(finding: Finding) -> float | None:
+    """What the contributions start from: the probability without them; None where there are none to take off.
+
+    For Shapley values, as of the fusion transformer, it is the probability that the model gives without any
+    input. Where contributions do not add up, as in late fusion, what remains may be no probability: None.
+    """
+    if finding.probability is None or not finding.contributions:
+        return None
+    rest = round(rounded(finding.probability) - sum(round(c.value, DECIMALS) for c in finding.contributions), DECIMALS)
+    return rest if 0.0 <= rest <= 1.0 else None
+
+
+def contributions_sentence(finding: Finding) -> Bilingual:
+    """Every contribution, and the base value that they start from."""
+    start = base(finding)
+    said = [contribution(part) for part in finding.contributions]
+    english, from_base = "; ".join(each[0] for each in said), f", from a base value of {percent(start or 0.0)}"
+    chinese_words, from_base_zh = "；".join(each[1] for each in said), f"（基线值 {percent(start or 0.0)}）"
     return (
-        f"{lab.analyte.meaning} ({lab.analyte.key}): {value}{told}{status}, "
-        f"{lab.observed_at.isoformat(timespec='minutes')}, source {one_line(lab.source) or 'not named'}"
+        f"Contributions to the probability{from_base if start is not None else ''}: {english}.",
+        f"各模态对概率的贡献{from_base_zh if start is not None else ''}：{chinese_words}。",
     )
-
-
-def reference(lab: LabResult) -> str:
-    """``"0–5"``, ``"≤5"``, ``"≥10"``; empty where no range is known."""
-    low, high = lab.reference_low, lab.reference_high
-    if low is not None and high is not None:
-        return f"{number(low)}–{number(high)}"
-    if high is not None:
-        return f"≤{number(high)}"
-    return f"≥{number(low)}" if low is not None else ""
-
-
-def flag(lab: LabResult) -> str:
-    """``"H"`` above the reference range, ``"L"`` below it, else empty."""
-    if lab.reference_high is not None and lab.value > lab.reference_high and "<" not in lab.comparator:
-        return "H"
-    if lab.reference_low is not None and lab.value < lab.reference_low and ">" not in lab.comparator:
-        return "L"
-    return ""
 
 
 def path_sentence(statement: Statement) -> str:

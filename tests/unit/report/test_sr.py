@@ -104,7 +104,7 @@ def test_every_finding_is_a_group_with_its_assertion_said_in_code(tmp_path: Path
 
 def test_the_probability_and_its_interval_are_numbers_with_units(tmp_path: Path) -> None:
     ds = written(full_report(tmp_path))
-    for name, expected in (("122157", 0.834567), ("probability_low", 0.7123), ("probability_high", 0.9134)):
+    for name, expected in (("122157", 0.835), ("probability_low", 0.712), ("probability_high", 0.913)):
         value = items(ds, name)[0].MeasuredValueSequence[0]
         assert value.FloatingPointValue == expected
         assert value.MeasurementUnitsCodeSequence[0].CodeValue == "1"
