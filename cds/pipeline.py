@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cds.compared import compared
+from cds.domain.comparison import Comparison
 from cds.domain.evidence import Algorithm, Evidence, Gate, Missing, Modality
 from cds.domain.finding import Finding
 from cds.domain.report import Case, Report
@@ -24,6 +26,10 @@ LIMITS = (
     "Trained on public data of few sites; see the model cards for what was measured and on whom.",
 )
 """What every report says whatever took part in it."""
+COMPARISON = (
+    "Earlier studies are compared by what the same algorithms measured in them; slice thickness, dose, contrast and"
+    " inspiration may differ, and nobody has confirmed that a matched nodule is the same one."
+)
 INTERVALS = "its interval covers what the models disagree on, not the uncertainty of what went in"
 
 
@@ -51,6 +57,7 @@ class Pipeline:
         findings = (*fused, *observed_findings(evidence, fused))
         progress("consulting knowledge")
         knowledge = tuple(source.consult(case, evidence, findings) for source in self.knowledge)
+        comparisons = self._compare(case, evidence, progress)
         return Report(
             case=case,
             created_at=started_at,
@@ -60,7 +67,8 @@ class Pipeline:
             findings=findings,
             knowledge=knowledge,
             impression=self.impression(findings, missing),
-            limits=_limits(evidence, findings),
+            limits=(*_limits(evidence, findings), *_comparison_limits(comparisons)),
+            comparisons=comparisons,
             inputs_hash=inputs_hash(case),
         )
 
@@ -80,6 +88,21 @@ class Pipeline:
         present = {part.modality for part in evidence} | {part.modality for part in missing}
         missing += [Missing(modality=m, reason="no extractor is configured") for m in Modality if m not in present]
         return tuple(evidence), tuple(missing)
+
+    def _compare(self, case: Case, evidence: Sequence[Evidence], progress: Progress) -> tuple[Comparison, ...]:
+        """Every earlier study, read by the extractors that could read the present one."""
+        present = {part.modality: part for part in evidence if part.modality in IMAGING}
+        made: list[Comparison] = []
+        for prior in case.priors:
+            progress("reading an earlier study")
+            for extractor in self.extractors:
+                if now := present.get(extractor.modality):
+                    made.append(compared(case.study, prior, now, _try(extractor, Case(study=prior))))
+        return tuple(made)
+
+
+def _comparison_limits(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    return (COMPARISON,) if any(each.changes for each in comparisons) else ()
 
 
 def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -105,9 +128,9 @@ def _try(extractor: Extractor, case: Case) -> Evidence | Missing:
 
 
 def inputs_hash(case: Case) -> str:
-    """Sha256 over all that goes in: image UIDs, every lab value, every text. Independent of order."""
+    """Sha256 over all that goes in: image UIDs, every lab value, every text, earlier studies. Independent of order."""
     records = case.records
-    parts = {
+    parts: dict[str, object] = {
         "study": case.study.study_instance_uid,
         "images": sorted(instance.sop_instance_uid for instance in case.study.instances),
         "labs": sorted(
@@ -117,4 +140,12 @@ def inputs_hash(case: Case) -> str:
         "texts": sorted(hashlib.sha256(text.text.encode()).hexdigest() for text in records.texts),
         "reason": hashlib.sha256(case.study.reason_for_exam.encode()).hexdigest(),
     }
+    if case.priors or case.not_compared:
+        parts["priors"] = sorted(
+            [prior.study_instance_uid, *sorted(instance.sop_instance_uid for instance in prior.instances)]
+            for prior in case.priors
+        )
+        parts["not_compared"] = sorted(case.not_compared)
+    if case.expected:
+        parts["complete"] = [case.held, case.expected]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -99,6 +99,10 @@ class Observation:
         Sizes, laboratory values.
     source
         SOP Instance UID, series UID, laboratory source or report id.
+    position
+        Where in the lungs, as fractions of the box around both: from right to left, front to back,
+        bottom to top; ``()`` where it was not measured. What is at one place in two examinations is
+        compared by it.
     """
 
     id: str
@@ -112,6 +116,7 @@ class Observation:
     span: Span | None = None
     source: str = ""
     note: str = ""
+    position: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

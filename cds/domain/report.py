@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from cds.domain.comparison import Comparison
 from cds.domain.evidence import Algorithm, Evidence, Gate, Missing
 from cds.domain.finding import Finding, Knowledge, Recommendation, Statement
 from cds.domain.records import Records
@@ -14,10 +15,24 @@ from cds.domain.study import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A study and the patient's records: all that the pipeline may look at."""
+    """A study and the patient's records: all that the pipeline may look at.
+
+    Attributes
+    ----------
+    priors
+        Earlier studies of the same patient, newest first, for a comparison.
+    not_compared
+        Why there is no comparison, or none with some earlier study; no patient data.
+    held, expected
+        How many instances were here when the study was complete, of how many; 0 where nobody said.
+    """
 
     study: Study
     records: Records = field(default_factory=Records)
+    priors: tuple[Study, ...] = ()
+    not_compared: tuple[str, ...] = ()
+    held: int = 0
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +54,7 @@ class Report:
     impression: tuple[str, str]
     limits: tuple[str, ...]
     inputs_hash: str
+    comparisons: tuple[Comparison, ...] = ()
     revision: int = 1
     predecessor: str = ""
 
@@ -81,7 +97,8 @@ class Report:
 class EncodedReport:
     """One encoding of a report, ready to lie in a folder or to be sent.
 
-    `sop_instance_uid` and `sop_class_uid` are ``""`` where the encoding is not DICOM.
+    `sop_instance_uid` and `sop_class_uid` are ``""`` where the encoding is not DICOM. `writer` is the
+    name of the writer that made it, filled by the host.
     """
 
     name: str
@@ -89,3 +106,4 @@ class EncodedReport:
     content: bytes
     sop_instance_uid: str = ""
     sop_class_uid: str = ""
+    writer: str = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cds.ports import Peer
+from cds.ports import Peer, StudyAnnounced
 from cds.service.counts import Counts
 from cds.store import Ledger
 from cds.store.values import Receiving
@@ -81,11 +81,22 @@ class Assembly:
 
     def close_quiet_studies(self) -> int:
         """Look at every study that is receiving; how many were closed. Waits for no peer."""
+        self._enter_announcements()
         receiving = self._ledger.jobs.receiving()
         open_now = {study.study_instance_uid for study in receiving}
         self._seen = {uid: seen for uid, seen in self._seen.items() if uid in open_now}
         announced = self._ledger.completeness.announced_studies() if receiving else frozenset()
         return sum(self._look(study, study.study_instance_uid in announced) for study in receiving)
+
+    def _enter_announcements(self) -> None:
+        """What peers announced becomes what the studies are measured by; done twice, it changes nothing."""
+        for waiting in self._ledger.notices.waiting(StudyAnnounced):
+            notice = waiting.notice
+            if isinstance(notice, StudyAnnounced):
+                uids = [reference.sop_instance_uid for reference in notice.references]
+                by = notice.calling_ae_title
+                self._ledger.completeness.announce(notice.study_instance_uid, uids, by, self._clock())
+            self._ledger.notices.done(waiting.id)
 
     def _look(self, study: Receiving, announced: bool) -> bool:
         seen = self._watched(study)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
 from cds.errors import ArchiveError
-from cds.ports import Peer
+from cds.ports import Peer, Tls
 from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from cds_pacs.entity import CarefulEntity
 
@@ -38,6 +40,7 @@ class ArchiveSettings:
     """Times in seconds; `most_answers` and `most_megabytes` bound what a peer may hand us.
 
     `fetch_seconds` is for one whole study. With `retrieve` ``"move"`` a peer is never asked by C-GET.
+    `tls` is filled by the host.
     """
 
     connect_timeout_seconds: float = 10.0
@@ -48,6 +51,7 @@ class ArchiveSettings:
     most_megabytes: int = 4096
     max_pdu_bytes: int = 131_072
     retrieve: str = "get"
+    tls: Tls | None = None
 
 
 @contextmanager
@@ -80,10 +84,12 @@ def associated(
         max_pdu=settings.max_pdu_bytes,
         ext_neg=list(roles),
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
+        tls_args=(_secured(peer, settings.tls), peer.host) if peer.tls else None,
     )
     if not association.is_established:
         raise ArchiveError(_why_not(association, peer))
     try:
+        _check_certificate(association, peer)
         yield association
     except BaseException:
         association.abort()
@@ -186,6 +192,32 @@ def _why_not(association: Association, peer: Peer) -> str:
     if not association.accepted_contexts:
         return f"{where} offers no query or retrieve service"
     return f"{where} broke the association off"
+
+
+def _secured(peer: Peer, tls: Tls | None) -> ssl.SSLContext:
+    """Mutual TLS with our certificate; which peer it is says its certificate, not a host name (PS3.15 B.12)."""
+    if tls is None:
+        raise ArchiveError(f"peer {peer.name!r} has tls = true: give us a certificate in [node.tls]")
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    secured.check_hostname = False
+    secured.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        secured.load_verify_locations(tls.ca_file)
+        secured.load_cert_chain(tls.certificate_file, tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ArchiveError(f"our own certificate or key cannot be used: {error.strerror}") from None
+    return secured
+
+
+def _check_certificate(association: Association, peer: Peer) -> None:
+    """Nothing is asked of a peer whose certificate is not the one that is configured for it."""
+    if not peer.certificate:
+        return
+    connection = association.dul.socket
+    sock = connection.socket if connection is not None else None
+    found = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+    if hashlib.sha256(found or b"").hexdigest() != peer.certificate:
+        raise ArchiveError(f"peer {peer.name!r} has another certificate than the one that is configured for it")
 
 
 def _send_at_once(event: Any) -> None:
