@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, func, select, update
@@ -116,9 +117,17 @@ class Jobs:
                 expected=row["expected"],
             )
 
-    def report(self, job: Job, report: StoredReport, peers: Sequence[str], at: datetime) -> bool:
+    def report(
+        self,
+        job: Job,
+        report: StoredReport,
+        peers: Sequence[str],
+        at: datetime,
+        only: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> bool:
         """Enter a report whose files are durable, and its deliveries, in one transaction.
 
+        Every DICOM file goes to every one of `peers`; but a file that `only` names goes to those.
         False where the job is outdated: the files belong to nobody then. The same SR as an
         earlier one (a rerun on the same inputs) makes no new revision.
         """
@@ -135,7 +144,7 @@ class Jobs:
                 _end(connection, row, StudyState.RUNNING, at, "the same inputs gave the same report")
                 settle(connection, uid, at)
                 return False
-            _enter_report(connection, job, report, peers, at)
+            _enter_report(connection, job, report, peers, at, only)
             reason = "" if peers else "the report is made, but no peer has send_results = true: set one, then resend"
             state = StudyState.RUNNING if peers else StudyState.FAILED
             _end(connection, row, state, at, reason, inputs_hash=report.inputs_hash)
@@ -250,7 +259,14 @@ def _end(
     _move(connection, row["study_instance_uid"], state, at, reason, **columns)
 
 
-def _enter_report(connection: Connection, job: Job, report: StoredReport, peers: Sequence[str], at: datetime) -> None:
+def _enter_report(
+    connection: Connection,
+    job: Job,
+    report: StoredReport,
+    peers: Sequence[str],
+    at: datetime,
+    only: Mapping[str, Sequence[str]],
+) -> None:
     uid = job.study_instance_uid
     connection.execute(update(REPORTS).where(REPORTS.c.study_instance_uid == uid).values(superseded=True))
     report_id = inserted(
@@ -277,9 +293,10 @@ def _enter_report(connection: Connection, job: Job, report: StoredReport, peers:
             path=file.path,
             sha256=file.sha256,
             size=file.size,
+            writer=file.writer,
         )
         if file.sop_instance_uid:
-            enter_deliveries(connection, file_id, peers, at)
+            enter_deliveries(connection, file_id, only.get(file.name, peers), at)
     note(
         connection,
         at,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cds.store.arrivals import Arrivals
 from cds.store.blobs import BlobStore
+from cds.store.commitments import Commitments
 from cds.store.completeness import Completeness
 from cds.store.database import Database, sqlite_url
 from cds.store.deliveries import Deliveries
@@ -61,6 +62,7 @@ class Ledger:
         self.notices = Notices(self._database)
         self.jobs = Jobs(self._database, self.blobs.path)
         self.deliveries = Deliveries(self._database, self.report_files.path)
+        self.commitments = Commitments(self._database)
         self.levers = Levers(self._database)
         self.completeness = Completeness(self._database)
         self.overview = Overview(self._database)

@@ -25,7 +25,7 @@ STRUCTURED_REPORTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One encoding on disk; `path` is relative to the reports' folder."""
+    """One encoding on disk; `path` is relative to the reports' folder; `writer` made it."""
 
     name: str
     media_type: str
@@ -34,6 +34,7 @@ class StoredFile:
     path: str
     sha256: str
     size: int
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ class ReportFiles:
             path=relative,
             sha256=hashlib.sha256(encoding.content).hexdigest(),
             size=len(encoding.content),
+            writer=encoding.writer,
         )
 
 

@@ -144,7 +144,7 @@ ANSWERS: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("peer", Text, nullable=False),
     Column("transaction_uid", String(64), nullable=False),
-    Column("items", Text, nullable=False),
+    Column("instances", Text, nullable=False),
     Column("state", String(10), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("attempts", Integer, nullable=False, default=0),
@@ -152,7 +152,7 @@ ANSWERS: Final = Table(
     Column("next_at", String(32), nullable=False),
     Index("ix_answers_peer_due", "peer", "state", "next_at"),
 )
-"""What peers asked us to commit to, and how far our answer has come (PS3.4 J.3.3); `items` is JSON."""
+"""What peers asked us to commit to, and how far our answer has come (PS3.4 J.3.3); `instances` is JSON."""
 
 EVENTS: Final = Table(
     "events",
