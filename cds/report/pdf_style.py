@@ -110,7 +110,7 @@ class Page:
             )
         )
         line.spaceAfter = 3
-        return [CondPageBreak(min(HEADING + beginning(body[0]), TALLEST)), line, *body] if body else []
+        return [CondPageBreak(min(HEADING + beginning(body), TALLEST)), line, *body] if body else []
 
     def table(
         self,
@@ -185,13 +185,15 @@ class Page:
         return made
 
 
-def beginning(flowable: Flowable) -> float:
-    """Height in points of what must stand together: a table's head and first row, a few lines, else the whole."""
-    height = float(flowable.wrap(WIDTH, TALLEST)[1])
-    if isinstance(flowable, Table):
-        rows = [float(each) for each in flowable._rowHeights]
-        return sum(rows[: flowable.repeatRows + 1]) if rows else height
-    return min(height, 3 * MARGIN) if isinstance(flowable, Paragraph) else height
+def beginning(body: Sequence[Flowable]) -> float:
+    """Height in points of what must stand together at the start of a section."""
+    first, *rest = body
+    height = float(first.wrap(WIDTH, TALLEST)[1])
+    if isinstance(first, Table):
+        row = int(first.repeatRows)
+        last = max((int(end[1]) for _, start, end in first._nosplitCmds if start[1] <= row), default=row)
+        return sum(float(each) for each in first._rowHeights[: last + 1]) or height
+    return height + (beginning(rest) if rest and first.getKeepWithNext() else 0.0)
 
 
 def gap(points: float = 4) -> Flowable:

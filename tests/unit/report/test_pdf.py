@@ -14,6 +14,7 @@ from pydicom import dcmread
 from cds.domain.report import Case, Report
 from cds.errors import ConfigError
 from cds.report import pdf_fonts
+from cds.report.labels import SECTIONS
 from cds.report.pdf import SOP_CLASS, EncapsulatedPdf
 from cds.report.pdf_findings import person
 from cds.report.pdf_fonts import MISSING_GLYPH, find
@@ -189,3 +190,20 @@ def test_a_font_file_that_is_no_font_is_a_configuration_error(tmp_path: Path) ->
 )
 def test_a_person_name_is_shown_as_one_reads_it(name: str, shown: str) -> None:
     assert person(name) == shown
+
+
+@pytest.mark.parametrize("filler", range(0, 44, 4))
+def test_no_heading_stands_alone_at_the_foot_of_a_page(filler: int, tmp_path: Path, read_page: Read) -> None:
+    """The text before the headings is made longer step by step, so that each heading passes the foot of a page."""
+    report = full_report(tmp_path)
+    lines = "\n".join(f"line {number}" for number in range(filler))
+    report = replace(
+        report,
+        impression=(f"{report.impression[0]}\n{lines}", report.impression[1]),
+        findings=tuple(replace(each, reason=each.reason or "a reason " * (filler % 9)) for each in report.findings),
+    )
+    pages = read_page(page_of(report, tmp_path)).split("\f")
+    headings = {english for english, _ in SECTIONS.values()}
+    for page in filter(str.strip, pages):
+        last = [line.strip() for line in page.splitlines() if line.strip()][-2]  # the footer comes after it
+        assert not any(last.startswith(heading) for heading in headings), last
