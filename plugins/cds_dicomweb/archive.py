@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from cds.domain.records import Identity
+from cds.domain.same_person import contradiction
 from cds.errors import ArchiveError, ConfigError, IntakeError
 from cds.ports import ArchivedStudy, Peer, Tls
 from cds_dicomweb import model
@@ -22,7 +23,14 @@ _PAGE: Final = 100
 _MAX_PAGES: Final = 200
 _RETRIEVED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _STUDY_FIELDS: Final = ",".join(
-    (model.ISSUER_OF_PATIENT_ID, model.MODALITIES_IN_STUDY, model.NUMBER_OF_INSTANCES, model.STUDY_DESCRIPTION)
+    (
+        model.ISSUER_OF_PATIENT_ID,
+        model.PATIENT_BIRTH_DATE,
+        model.PATIENT_SEX,
+        model.MODALITIES_IN_STUDY,
+        model.NUMBER_OF_INSTANCES,
+        model.STUDY_DESCRIPTION,
+    )
 )
 _WILDCARDS: Final = frozenset("*?\\")
 
@@ -31,14 +39,14 @@ _WILDCARDS: Final = frozenset("*?\\")
 class ArchiveSettings:
     """Times in seconds; `tls` is the node's own certificate, for peers that want one.
 
-    A study of more than `max_study_mb` (10^6 bytes) is not fetched.
+    A study of more than `most_megabytes` (10^6 bytes) is not fetched.
     """
 
     connect_seconds: float = 10.0
     idle_seconds: float = 60.0
     answer_seconds: float = 120.0
     fetch_seconds: float = 900.0
-    max_study_mb: int = 8000
+    most_megabytes: int = 8000
     tls: Tls | None = None
 
 
@@ -57,7 +65,7 @@ class DicomWebArchive:
         self._clients = Clients(self, settings.tls, patience)
 
     def instances(self, study_instance_uid: str, peer: Peer, *, calling_ae_title: str) -> int | None:
-        """How many instances of a study the peer has: by its own count, or counted; 0 for a study it has not.
+        """How many instances of a study the peer has: by its own count, or counted; None for a study it has not.
 
         Raises
         ------
@@ -68,7 +76,7 @@ class DicomWebArchive:
         query = {"StudyInstanceUID": uid, "includefield": model.NUMBER_OF_INSTANCES}
         found = [item for item in self._search(peer, "/studies", query) if _study_of(item) == uid]
         if not found:
-            return 0
+            return None
         told = model.integer(found[0], model.NUMBER_OF_INSTANCES)
         if told is not None:
             return told
@@ -76,10 +84,11 @@ class DicomWebArchive:
         return len({model.text(item, model.SOP_INSTANCE_UID) for item in listed})
 
     def studies(self, patient: Identity, peer: Peer, *, calling_ae_title: str) -> tuple[ArchivedStudy, ...]:
-        """Every study of a patient, newest first; one that names another issuer is another patient's.
+        """Every study of a patient, newest first.
 
-        The patient ID goes into the URL of the search: only to a peer whose URL is https, or on
-        this machine.
+        Asked by Patient ID, which stands in the URL of the search: only where the URL is https, or
+        on this machine. What the answers say of issuer, birth date and sex must not contradict;
+        what they do not say is for the caller to check on the images.
 
         Raises
         ------
@@ -88,16 +97,16 @@ class DicomWebArchive:
         """
         wanted = patient.patient_id.strip()
         if not wanted or _WILDCARDS & set(wanted):
-            raise ArchiveError("a patient ID that is empty or has a wildcard in it cannot be searched for")
+            raise ArchiveError("a Patient ID that is empty or has a wild card in it cannot be searched for")
         if not _is_confidential(peer):
-            raise ArchiveError(f"peer {peer.name}: a search by patient needs https, its URL carries the patient ID")
+            raise ArchiveError(f"peer {peer.name}: a search by patient needs https: its URL carries the Patient ID")
         query = {"PatientID": wanted, "includefield": _STUDY_FIELDS}
         found = [
             _archived_study(item)
             for item in self._search(peer, "/studies", query)
-            if _is_of(item, wanted, patient.issuer_of_patient_id.strip()) and is_uid(_study_of(item))
+            if is_uid(_study_of(item)) and _is_of(patient, item)
         ]
-        return tuple(sorted(found, key=lambda study: study.started_on or date.min, reverse=True))
+        return tuple(sorted(found, key=_newest_first))
 
     def fetch(self, study_instance_uid: str, folder: Path, peer: Peer, *, calling_ae_title: str) -> int:
         """Fetch a study's instances as DICOM files into a folder, all or none; how many.
@@ -110,7 +119,7 @@ class DicomWebArchive:
             When the peer does not give the study whole, or gives something else.
         """
         uid = _uid(study_instance_uid)
-        study = StudyFolder(folder, uid, self._settings.max_study_mb * 1_000_000)
+        study = StudyFolder(folder, uid, self._settings.most_megabytes * 1_000_000)
         try:
             self._retrieve(study, uid, peer)
         except BaseException:
@@ -177,10 +186,15 @@ def _study_of(item: model.Item) -> str:
     return model.text(item, model.STUDY_INSTANCE_UID)
 
 
-def _is_of(item: model.Item, patient_id: str, issuer: str) -> bool:
-    """Whether a study is the patient's: the very ID, and no other issuer."""
-    told = model.text(item, model.ISSUER_OF_PATIENT_ID)
-    return model.text(item, model.PATIENT_ID) == patient_id and (not told or not issuer or told == issuer)
+def _is_of(patient: Identity, item: model.Item) -> bool:
+    """Whether a study is the patient's: the very ID, and nothing that contradicts."""
+    told = Identity(
+        patient_id=model.text(item, model.PATIENT_ID),
+        issuer_of_patient_id=model.text(item, model.ISSUER_OF_PATIENT_ID),
+        birth_date=_date(model.text(item, model.PATIENT_BIRTH_DATE)),
+        sex=model.text(item, model.PATIENT_SEX),
+    )
+    return bool(told.patient_id) and not contradiction(patient, told)
 
 
 def _archived_study(item: model.Item) -> ArchivedStudy:
@@ -192,6 +206,10 @@ def _archived_study(item: model.Item) -> ArchivedStudy:
         description=model.text(item, model.STUDY_DESCRIPTION),
         instances=model.integer(item, model.NUMBER_OF_INSTANCES),
     )
+
+
+def _newest_first(study: ArchivedStudy) -> tuple[int, str]:
+    return (-study.started_on.toordinal() if study.started_on else 0, study.study_instance_uid)
 
 
 def _date(text: str) -> date | None:

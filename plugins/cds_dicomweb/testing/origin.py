@@ -170,7 +170,7 @@ def _studies(origin: Origin, query: dict[str, str]) -> list[Dataset]:
         if any(not fnmatch.fnmatch(str(ds.get(key, "")), value) for key, value in query.items() if key in _KEYS):
             continue
         study = studies.setdefault(str(ds.StudyInstanceUID), Dataset())
-        for keyword in ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "StudyDate", "StudyDescription"):
+        for keyword in _STUDY_LEVEL:
             if keyword in ds:
                 setattr(study, keyword, ds[keyword].value)
         modalities = {*study.get("ModalitiesInStudy", "").split("\\"), ds.Modality} - {""}
@@ -180,6 +180,15 @@ def _studies(origin: Origin, query: dict[str, str]) -> list[Dataset]:
     return list(studies.values())
 
 
+_STUDY_LEVEL = (
+    "StudyInstanceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyDescription",
+)
 _KEYS = ("PatientID", "StudyInstanceUID")
 
 
