@@ -1,4 +1,4 @@
-"""The node: one data folder, one listener, one workflow, from start to drain."""
+"""The node: one data folder, its listeners, one workflow, from start to drain."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from cds.errors import ConfigError
-from cds.ports import Listener, ListenerAddress, Sender
+from cds.ports import ListenerAddress, Sender
 from cds.service.analysis import Analyst, defect
 from cds.service.assembly import Assembly
+from cds.service.commitment import CommitmentPolicy, Notary
 from cds.service.delivery import Courier, RetryPolicy
-from cds.service.intake import StudyIntake
+from cds.service.filing import Filer
+from cds.service.outbox import Outbox
+from cds.service.rebuild import adopt_orphans
+from cds.service.reception import IntakePlan, ListenerPlan, Reception
 from cds.service.workflow import Workflow, Workshop
 from cds.store import Ledger
 
@@ -27,8 +31,12 @@ _LOG: Final = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 0.5
 """How often the main thread looks whether it is to stop."""
+_TRANSFER_GRACE_SECONDS: Final = 12.0
 _ANALYSIS_GRACE_SECONDS: Final = 12.0
-"""What a running analysis may still take when the node stops; with the rest it fits into 30 s."""
+_FILING_GRACE_SECONDS: Final = 5.0
+"""What running transfers, a running analysis and filing may still take when the node stops; together less than 30 s."""
+_DELIVERY_GRACE_SECONDS: Final = 3.0
+"""What a running delivery may still take."""
 
 
 def utc_now() -> datetime:
@@ -38,13 +46,23 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """What a node is to be; `own_model_name` is the Manufacturer's Model Name of our own results."""
+    """What a node is to be; the first listener's address tells who it is."""
 
-    data_dir: Path
-    address: ListenerAddress
+    intake: IntakePlan
+    listeners: tuple[ListenerPlan, ...]
     study_quiet_seconds: float = 30.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    own_model_name: str = "cds-pacs"
+    commitment: CommitmentPolicy = field(default_factory=CommitmentPolicy)
+
+    @property
+    def data_dir(self) -> Path:
+        """The node's folder."""
+        return self.intake.data_dir
+
+    @property
+    def address(self) -> ListenerAddress:
+        """Who the node is on the network."""
+        return self.listeners[0].address
 
 
 class Node:
@@ -63,7 +81,6 @@ class Node:
         ledger: Ledger,
         plan: NodePlan,
         *,
-        listener: Listener,
         senders: Mapping[str, Sender],
         analyst: Analyst,
         clock: Callable[[], datetime] = utc_now,
@@ -71,10 +88,11 @@ class Node:
     ) -> None:
         self._ledger = ledger
         self._plan = plan
-        self._listener = listener
         self._analyst = analyst
-        self._intake = StudyIntake(ledger, clock, plan.own_model_name)
-        self._assembly = Assembly(ledger, plan.study_quiet_seconds, clock, monotonic)
+        self._clock = clock
+        self._reception = Reception(plan.listeners, plan.intake)
+        self._filer = Filer(ledger, plan.intake.spool_dir, durable=plan.intake.durable, monotonic=monotonic)
+        self._assembly = Assembly(ledger, plan.study_quiet_seconds, clock, self._filer.filed_through)
         courier = Courier(
             ledger=ledger,
             senders=senders,
@@ -83,7 +101,8 @@ class Node:
             policy=plan.retry,
             clock=clock,
         )
-        workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock)
+        self._outbox = Outbox(courier=courier, notary=Notary(courier=courier, policy=plan.commitment))
+        workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock, report_made=self._outbox.look)
         self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
         self._stopping = threading.Event()
         self._asked_to_stop = False
@@ -91,12 +110,12 @@ class Node:
         self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
 
     def start(self) -> int:
-        """Clear up after a crash, then work; the port that the listener is bound to.
+        """Clear up after a crash, then work; the port that the first listener is bound to.
 
         Raises
         ------
         ConfigError
-            When another node works in the folder.
+            When another node works in the folder, or a listener cannot be built.
         OSError
             When the port is taken.
         """
@@ -105,11 +124,13 @@ class Node:
             self._clear_up()
             self._analyst.start()
             self._workflow.start()
-            port = self._listener.start(self._plan.address, self._intake)
+            self._outbox.start()
+            port = self._reception.start(self._filer.follow)
         except BaseException:
             self._workflow.stop(0.0)
             self._ledger.lock.release()
             raise
+        self._filer.start()
         self._heart.start()
         self._ledger.set_node({"ae_title": self._plan.address.ae_title, "port": port, "pid": os.getpid()})
         _LOG.info("listening as %s on port %d", self._plan.address.ae_title, port)
@@ -117,10 +138,13 @@ class Node:
 
     def stop(self) -> None:
         """Finish what is arriving, let a running analysis finish if it is quick, and let go."""
-        self._listener.stop()
         self._stopping.set()
         self._heart.join()
+        drain = threading.Thread(target=self._reception.stop, args=(_TRANSFER_GRACE_SECONDS,), name="cds-drain")
+        drain.start()
         self._workflow.stop(_ANALYSIS_GRACE_SECONDS)
+        drain.join()
+        self._filer.stop(_FILING_GRACE_SECONDS)
         self._ledger.set_node(None)
         self._ledger.lock.release()
         _LOG.info("stopped")
@@ -149,10 +173,16 @@ class Node:
         _leave_if_a_peer_hangs()
 
     def _clear_up(self) -> None:
-        """Mend what a crash left."""
-        swept, adopted = self._ledger.sweep(), self._intake.adopt_orphans()
-        if swept or adopted:
-            _LOG.warning("after a crash: %d unfinished files removed, %d instances entered", swept, adopted)
+        """Mend what a crash left, and file what had come by then."""
+        swept, filed = self._ledger.sweep(), self._filer.recover(self._plan.intake.journal_dir)
+        adopted = adopt_orphans(self._ledger, self._clock, self._plan.intake.own_model_name)
+        if swept or filed or adopted:
+            _LOG.warning(
+                "after a crash: %d unfinished files removed, %d records filed, %d instances entered",
+                swept,
+                filed,
+                adopted,
+            )
 
     def _ask_to_stop(self, *_: object) -> None:
         """Handle a signal. A plain flag: an Event set here could deadlock with the wait that it interrupts."""
@@ -166,6 +196,7 @@ class Node:
                     self._asked_to_stop = True
                 self._assembly.close_quiet_studies()
                 self._workflow.submit()
+                self._outbox.look()
             except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever
                 defect("the heartbeat", error)
 

@@ -1,8 +1,8 @@
 """Durable workflow: all use of DBOS is behind this module.
 
-The ledger says what is to be done (open jobs, due deliveries); DBOS sees to it that each piece is
-taken by exactly one worker, and taken up again after a crash. Only ids go into its database, as
-JSON. It is a process singleton: one `Workflow` runs at a time in a process.
+The ledger says what is to be done (open jobs); DBOS sees to it that each piece is taken by exactly
+one worker, and taken up again after a crash. Only ids go into its database, as JSON. It is a process
+singleton: one `Workflow` runs at a time in a process. Deliveries are the outbox's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
 from cds.errors import CdsError, OutOfResources, UnusableStudy
 from cds.service.analysis import AnalysisBroken, AnalysisCrashed, AnalysisInterrupted, Analyst
-from cds.service.delivery import Courier
+from cds.service.delivery import Courier, recipients
+from cds.service.priors import Priors
 from cds.store import Attempt, Job, Ledger
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ _APPLICATION_VERSION: Final = "1"
 """Pinned: by default DBOS hashes the code, and work of another version is not taken up."""
 
 _ANALYSIS_QUEUE: Final = "analysis"
-_DELIVERY_QUEUE: Final = "delivery"
-_DELIVERIES_AT_ONCE: Final = 4
 _AHEAD: Final = 64
 """How much is queued ahead of the workers; the ledger keeps the rest, however much it is."""
 _POLLING_SECONDS: Final = 0.2
@@ -50,6 +49,8 @@ class Workshop:
     analyst: Analyst
     courier: Courier
     clock: Callable[[], datetime]
+    report_made: Callable[[], None] = lambda: None
+    priors: Priors | None = None
 
     def analyse(self, job: Job) -> None:
         """Attempt a job until it has an outcome; every attempt is counted before it begins."""
@@ -70,7 +71,7 @@ class Workshop:
             return
 
     def _make_report(self, attempt: Attempt) -> None:
-        result = self.analyst.analyse(attempt)
+        result = self.analyst.analyse(self.priors.add_to(attempt) if self.priors else attempt)
         try:
             report = self.ledger.report_files.put(
                 attempt.job.study_instance_uid,
@@ -81,8 +82,10 @@ class Workshop:
             )
         except OSError as error:
             raise OutOfResources(f"the disk does not take the report now: {error.strerror}") from None
-        peers = [peer.name for peer in self.courier.peers.values() if peer.send_results]
-        self.ledger.jobs.report(attempt.job, report, peers, self.clock())
+        peers = [peer for peer in self.courier.peers.values() if peer.send_results]
+        names = [peer.name for peer in peers]
+        self.ledger.jobs.report(attempt.job, report, names, self.clock(), recipients(report.files, peers))
+        self.report_made()
 
 
 class Workflow:
@@ -114,8 +117,7 @@ class Workflow:
         DBOS(config=config)
         _running.append(self)
         DBOS.launch()
-        for queue, at_once in ((_ANALYSIS_QUEUE, 1), (_DELIVERY_QUEUE, _DELIVERIES_AT_ONCE)):
-            DBOS.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=_POLLING_SECONDS)
+        DBOS.register_queue(_ANALYSIS_QUEUE, worker_concurrency=1, polling_interval_sec=_POLLING_SECONDS)
         self._forget_ended()
 
     def stop(self, grace_seconds: float) -> None:
@@ -127,7 +129,7 @@ class Workflow:
             _running.remove(self)
 
     def submit(self) -> None:
-        """Queue the next open jobs and due deliveries of the ledger that are not queued yet."""
+        """Queue the next open jobs of the ledger that are not queued yet."""
         self._forget_ended()
         ledger = self._workshop.ledger
         for job in ledger.jobs.open_jobs(_AHEAD):
@@ -135,11 +137,6 @@ class Workflow:
                 with SetWorkflowID(job.id):
                     DBOS.enqueue_workflow(_ANALYSIS_QUEUE, _analysis, job.study_instance_uid, job.generation)
                 self._submitted.add(job.id)
-        for delivery in ledger.deliveries.due(self._workshop.clock())[:_AHEAD]:
-            if delivery.id not in self._submitted:
-                with SetWorkflowID(delivery.id):
-                    DBOS.enqueue_workflow(_DELIVERY_QUEUE, _delivery, delivery.study_instance_uid, delivery.id)
-                self._submitted.add(delivery.id)
 
     def analyse(self, job: Job) -> None:
         """Carry out the analysis step; the outcome stands in the ledger."""
@@ -150,16 +147,6 @@ class Workflow:
             _LOG.error("study %s waits: %s", job.study_instance_uid, error)
             self._stopping.wait(_BUSY_SECONDS)
             self._workshop.ledger.jobs.put_back(job, self._workshop.clock(), counts=False)
-
-    def deliver(self, study_instance_uid: str, delivery_id: str) -> None:
-        """Carry out the delivery step; the outcome stands in the ledger."""
-        try:
-            for delivery in self._workshop.ledger.deliveries.due(self._workshop.clock()):
-                if delivery.id == delivery_id and not self._stopping.is_set():
-                    self._workshop.courier.deliver(delivery)
-        except OutOfResources as error:
-            _LOG.error("%s waits: %s", delivery_id, error)
-            self._stopping.wait(_BUSY_SECONDS)
 
     def _forget_ended(self) -> None:
         """Delete the records of what has ended, however it ended: the ledger remembers, and may ask for it again."""
@@ -176,11 +163,6 @@ _running: Final[list[Workflow]] = []
 def _analysis(study_instance_uid: str, generation: int) -> None:
     job = Job(study_instance_uid=study_instance_uid, generation=generation)
     DBOS.run_step({"name": "analyse"}, _running[-1].analyse, job)
-
-
-@DBOS.workflow(name="delivery")
-def _delivery(study_instance_uid: str, delivery_id: str) -> None:
-    DBOS.run_step({"name": "deliver"}, _running[-1].deliver, study_instance_uid, delivery_id)
 
 
 def _ended() -> list[str]:
