@@ -391,3 +391,11 @@ class Archive(Protocol):
 
     def fetch(self, study_instance_uid: str, folder: Path, peer: Peer, *, calling_ae_title: str) -> int:
         """Fetch a study's instances as DICOM files into a folder; how many. Errors as in `instances`."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """What an archive may offer beside its door: to have a peer send a study to our listener (C-MOVE)."""
+
+    def move(self, study_instance_uid: str, peer: Peer, *, calling_ae_title: str) -> int:
+        """Return when the peer has sent it; how many instances. Errors as in `Archive.instances`."""

@@ -70,6 +70,19 @@ class Jobs:
             _renew(connection, row, at, reason)
             return StudyState.READY
 
+    def kept(self, study_instance_uid: str, *, receiving: bool = False) -> tuple[Path, ...]:
+        """The files of a study that has been read here, or set aside; of one still `receiving` where that is said.
+
+        None where the study is not here, or is one that nobody should use.
+        """
+        usable = {StudyState.REPORTED, StudyState.RUNNING, StudyState.READY, StudyState.FAILED, StudyState.SKIPPED}
+        wanted = usable | {StudyState.RECEIVING} if receiving else usable
+        query = select(STUDIES.c.state).where(STUDIES.c.study_instance_uid == study_instance_uid)
+        with self._database.reading() as connection:
+            if connection.execute(query).scalar_one_or_none() not in wanted:
+                return ()
+            return tuple(instance.path for instance in self._instances(connection, study_instance_uid))
+
     def open_jobs(self, limit: int | None = None) -> tuple[Job, ...]:
         """Every job that waits or runs, or the first `limit` of them, the longest waiting first.
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cds.domain.records import Identity
+from cds.domain.study import Study
 
 
 class InstanceState(StrEnum):
@@ -119,6 +120,7 @@ class Attempt:
 
     `predecessor` is the SOP Instance UID of the report that the new one supersedes, or ``""``;
     `held` of `expected` instances were here when the study was complete (0: nobody said how many).
+    `priors` are earlier studies of the patient, newest first; `not_compared` is why there are none, or not more.
     """
 
     job: Job
@@ -128,6 +130,8 @@ class Attempt:
     predecessor: str
     held: int = 0
     expected: int = 0
+    priors: tuple[Study, ...] = ()
+    not_compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from cds.errors import EvidenceError
 from cds.features.ct import gates
 from cds.features.ct.lungs import Lungs, find_lungs
 from cds.features.ct.nodules import CtNodule, find_nodules
+from cds.features.ct.place import Place
 
 ALGORITHM: Final = Algorithm(name="CDS chest CT nodules", version="1.0.0", card="model-card-ct.md")
 MASS_MM: Final = 30.0
@@ -93,7 +94,8 @@ class ChestCt:
         nodules = find_nodules(
             volume, lungs, min_diameter_mm=self._settings.min_diameter_mm, limit=self._settings.max_nodules
         )
-        found = tuple(_observation(number, nodule) for number, nodule in enumerate(nodules, 1))
+        place = Place.of(volume, lungs)
+        found = tuple(_observation(number, nodule, place) for number, nodule in enumerate(nodules, 1))
         return Evidence(
             modality=self.modality,
             algorithm=ALGORITHM,
@@ -129,7 +131,7 @@ def _middle(volume: Volume) -> str:
     return volume.sop_instance_uids[len(volume.sop_instance_uids) // 2]
 
 
-def _observation(number: int, nodule: CtNodule) -> Observation:
+def _observation(number: int, nodule: CtNodule, place: Place | None) -> Observation:
     side = ANATOMY["right" if nodule.right else "left"]
     kind = "solid" if nodule.solid else "part-solid"
     where = ", attached to the pleura" if nodule.pleural else ""
@@ -145,6 +147,7 @@ def _observation(number: int, nodule: CtNodule) -> Observation:
         site=Site(region=ANATOMY["lung"], laterality=side),
         region=_region(nodule),
         source=nodule.sop_instance_uid,
+        position=place.position(nodule.centre_mm) if place else (),
         note=f"{kind} by its density ({nodule.mean_hu:.0f} HU){where}; no calibrated probability exists for it",
     )
 
