@@ -9,12 +9,10 @@ from typing import BinaryIO, Final
 
 from cds.errors import MalformedInstance, MismatchedInstance, OutOfResources
 from cds_dicomweb.multipart import MultipartError, MultipartReader, PartBegins, PartEnds
-from cds_dicomweb.part10 import MAX_META_BYTES, file_meta, study_instance_uid
+from cds_dicomweb.part10 import MAX_META_BYTES, STUDY_WITHIN, file_meta, study_instance_uid
 
 _MAX_INSTANCES: Final = 100_000
 _PREAMBLE: Final = bytes(128)
-_HEAD_BYTES: Final = 1 << 20
-"""Where the Study Instance UID is looked for; it stands among the first hundred elements."""
 
 
 class StudyFolder:
@@ -106,7 +104,7 @@ class StudyFolder:
 
     def _check(self, stream: BinaryIO) -> str:
         stream.seek(0)
-        head = stream.read(_HEAD_BYTES + MAX_META_BYTES)
+        head = stream.read(STUDY_WITHIN + MAX_META_BYTES)
         meta = file_meta(head, is_whole=True)
         if meta is None:
             raise MalformedInstance("no DICOM file: its file meta is cut")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
@@ -18,6 +19,9 @@ from cds.errors import MalformedInstance
 
 MAX_META_BYTES: Final = 65_536
 """Longest preamble and file meta that is read; a few hundred bytes are usual."""
+
+STUDY_WITHIN: Final = 1 << 20
+"""How far into a data set the Study Instance UID is looked for; it stands among the first hundred elements."""
 
 _PREFIX_AT: Final = 128
 _META_AT: Final = 132
@@ -97,9 +101,10 @@ def _meta(values: dict[int, bytes], data_set_at: int) -> FileMeta:
 def study_instance_uid(data_set: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> str:
     """Read Study Instance UID (0020,000D) from the beginning of a data set; ``""`` where it is not to be found."""
     syntax = UID(transfer_syntax_uid)
+    data_set = data_set[:STUDY_WITHIN]
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
-            data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data_set, len(data_set) + MAX_META_BYTES)
+            data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data_set, STUDY_WITHIN)
         found = read_dataset(
             BytesIO(data_set),
             syntax.is_implicit_VR if not syntax.is_private else False,
@@ -107,7 +112,9 @@ def study_instance_uid(data_set: bytes | bytearray | memoryview, transfer_syntax
             stop_when=lambda tag, vr, length: tag > _STUDY_INSTANCE_UID,
             specific_tags=[_STUDY_INSTANCE_UID],
         )
-        uid = str(found.get(_STUDY_INSTANCE_UID).value) if _STUDY_INSTANCE_UID in found else ""
     except (InvalidDicomError, ValueError, KeyError, EOFError, OSError, struct.error, zlib.error, RecursionError):
         return ""  # whoever checks the whole data set says what is wrong with it
+    element = found.get_item(_STUDY_INSTANCE_UID)
+    value = element.value if isinstance(element, RawDataElement) else b""  # raw: pydicom warns of values that are odd
+    uid = value.rstrip(b"\x00 ").decode("latin-1") if isinstance(value, bytes) else ""
     return uid if is_uid(uid) else ""
