@@ -167,9 +167,10 @@ class Priors:
             return
         try:
             prior = _read(uid, self._files(peer, archived))
-        except ArchiveError as error:
-            _LOG.warning("study %s: not fetched for a comparison: %s", uid, error)
-            gathering.reasons.append(f"an earlier study could not be fetched: {error}")
+        except (ArchiveError, OSError) as error:
+            why = str(error) if isinstance(error, ArchiveError) else error.strerror or "a file cannot be read"
+            _LOG.warning("study %s: not fetched for a comparison: %s", uid, why)
+            gathering.reasons.append(f"an earlier study could not be fetched: {why}")
             return
         if suspicion := doubt(gathering.patient, _identity(prior.patient)):
             self._cache.drop(uid)

@@ -9,11 +9,11 @@ import pytest
 
 from cds.domain.records import Identity
 from cds.errors import ArchiveError
-from cds.ports import ArchivedStudy, Peer
-from cds.service import StudyIntake
+from cds.ports import ArchivedStudy, Peer, Reference, StudyAnnounced
 from cds.service.assembly import Assembly
 from cds.service.counts import Counts
 from cds.store import Ledger
+from cds.testing.intake import FiledIntake
 from cds_pacs.testing.instances import KEY_OBJECT, received, small_data_set
 
 QUIET = 30.0
@@ -51,7 +51,7 @@ class Hall:
         self.wall = datetime(2026, 1, 1, tzinfo=UTC)
         self.seconds = 1000.0
         self.held_up: list[Callable[[], None]] | None = None
-        self.intake = StudyIntake(ledger, lambda: self.wall, "cds-pacs")
+        self.intake = FiledIntake(ledger, lambda: self.wall)
         self.aside = ""
         self.assembly = Assembly(
             ledger,
@@ -262,6 +262,22 @@ def test_a_study_is_complete_once_every_announced_instance_is_here(hall: Hall) -
     hall.pass_by(1.1)
     assert hall.study()["reason"] == "complete: all 2 instances that were announced"
     assert hall.shelf.asked == 0
+
+
+def test_a_notice_of_availability_is_an_announcement_that_outlives_a_restart(hall: Hall) -> None:
+    named = tuple(
+        Reference(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_instance_uid=f"2.25.1.{number}") for number in (1, 2)
+    )
+    hall.intake.notice(
+        StudyAnnounced(study_instance_uid="2.25.1", references=named, calling_ae_title="MODALITY", address="127.0.0.1")
+    )
+    hall.take(1)
+    assert hall.ledger.notices.waiting(StudyAnnounced) == ()
+    hall.pass_by(QUIET + 1)
+    assert hall.study()["state"] == "RECEIVING"
+    hall.take(2)
+    hall.pass_by(1.1)
+    assert hall.study()["reason"] == "complete: all 2 instances that were announced"
 
 
 def test_another_instance_does_not_stand_in_for_an_announced_one(hall: Hall) -> None:
