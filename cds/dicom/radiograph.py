@@ -55,6 +55,8 @@ class Radiograph:
         View Position or, where it is empty, the meaning of the View Code; upper case.
     body_part, modality, intent
         As in the data set, upper case; `intent` is Presentation Intent Type.
+    window
+        ``""``, or what was done where a window of the image could not be used.
     """
 
     pixels: Pixels = field(repr=False)
@@ -64,6 +66,7 @@ class Radiograph:
     modality: str = ""
     intent: str = ""
     image_type: tuple[str, ...] = ()
+    window: str = ""
 
 
 def load_radiograph(instance: Instance) -> Radiograph:
@@ -81,8 +84,8 @@ def load_radiograph(instance: Instance) -> Radiograph:
         raise EvidenceError(f"image {uid} cannot be read: {type(error).__name__}") from None
     _check(dataset, uid)
     try:
-        pixels = _presentation(dataset)
-        return _radiograph(dataset, pixels)
+        pixels, window = _presentation(dataset)
+        return _radiograph(dataset, pixels, window)
     except _UNDECODABLE as error:
         raise EvidenceError(f"the pixels of image {uid} cannot be decoded: {type(error).__name__}") from None
 
@@ -159,19 +162,19 @@ def _check(dataset: Dataset, uid: str) -> None:
         raise EvidenceError(f"image {uid} is {rows} x {columns} pixels; a radiograph has 1 to {MAXIMUM_PIXELS}")
 
 
-def _presentation(dataset: Dataset) -> Pixels:
-    """Decoded pixels, shape (rows, columns), in the range and sense of a presentation."""
+def _presentation(dataset: Dataset) -> tuple[Pixels, str]:
+    """Decoded pixels, shape (rows, columns), in the range and sense of a presentation; and what of its windows."""
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).upper()
     stored = decoded(dataset)
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
-        return stretched(_luminance(stored))
+        return stretched(_luminance(stored)), ""
     if photometric not in _GREY and photometric != "PALETTE COLOR":
         raise ValueError(f"photometric interpretation {photometric} with one sample a pixel")
-    bright = voi.apply(apply_modality_lut(stored, dataset).astype(np.float64), dataset)
-    inverted = -bright if photometric == "MONOCHROME1" else bright
-    return _with_padding(inverted, stored, dataset)
+    shown = voi.apply(apply_modality_lut(stored, dataset).astype(np.float64), dataset)
+    inverted = -shown.values if photometric == "MONOCHROME1" else shown.values
+    return _with_padding(inverted, stored, dataset), shown.told
 
 
 def _with_padding(values: npt.NDArray[np.float64], stored: npt.NDArray[np.integer], dataset: Dataset) -> Pixels:
@@ -188,9 +191,10 @@ def _with_padding(values: npt.NDArray[np.float64], stored: npt.NDArray[np.intege
     return pixels
 
 
-def _radiograph(dataset: Dataset, pixels: Pixels) -> Radiograph:
+def _radiograph(dataset: Dataset, pixels: Pixels, window: str) -> Radiograph:
     return Radiograph(
         pixels=pixels,
+        window=window,
         spacing_mm=_spacing(dataset),
         view=_view(dataset),
         body_part=_text(dataset, "BodyPartExamined"),
@@ -213,7 +217,10 @@ def _view(dataset: Dataset) -> str:
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        values = dataset.get(keyword)
-        if values is not None and len(values) == 2 and all(value and float(value) > 0 for value in values):
-            return float(values[0]), float(values[1])
+        try:
+            rows, columns = (float(value) for value in dataset.get(keyword) or ())
+        except (TypeError, ValueError):  # not stated, or no pair of numbers
+            continue
+        if rows > 0 and columns > 0:
+            return rows, columns
     return None

@@ -38,6 +38,14 @@ _REPORT: Final = {
     "{} gave no embedding, so the image was not used": "{}未给出图像特征，故未采用图像",
 }
 
+_EARLIER: Final = {
+    "Earlier studies are compared by what the same algorithms measured in them; slice thickness, dose, contrast and"
+    " inspiration may differ, and nobody has confirmed that a matched nodule is the same one.": (
+        "与既往检查的比较依据同一算法的测量；层厚、剂量、对比剂及吸气程度可能不同，且无人确认所匹配的结节为同一结节。"
+    ),
+    "the earlier study could not be read: {}": "既往检查无法读取：{}",
+}
+
 _SOURCE: Final = {
     "Value of {} of the source is longer than DICOM allows; cut.": "源图像的{}长于DICOM所允许，已截断。",
     "{} of the source has several values where DICOM allows one; the first is used.": (
@@ -110,8 +118,6 @@ _XRAY: Final = {
     "{} of the image is black or white": "图像的{}为全黑或全白",
     "plausible": "合理",
     "noise: {} of its energy is between neighbours": "噪声：相邻像素间的能量占{}",
-    "the window of the image is used": "采用图像自带的窗",
-    "the image states no window; its whole range is used": "图像未注明窗；采用其全部灰度范围",
     "{} of the windows of the image cannot be used; the first one that can is": (
         "图像的{}个窗无法使用；采用第一个可用的窗"
     ),
@@ -353,6 +359,6 @@ _ATTRIBUTES: Final = {
 }
 
 TEXTS: Final[Mapping[str, str]] = MappingProxyType(
-    _REPORT | _SOURCE | _XRAY | _CT | _TEXT | _LABS | _RECORDS | _ATTRIBUTES
+    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _LABS | _RECORDS | _ATTRIBUTES
 )
 """English to Chinese."""

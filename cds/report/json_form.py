@@ -19,7 +19,7 @@ from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
 from cds.report.labels import BANNER, Bilingual
 from cds.report.laboratory import judged
-from cds.report.told import Earlier, comparison, gaps, limits, passage
+from cds.report.told import Earlier, gaps, limits, passage, sizes_said_earlier
 from cds.report.wording import base, clean, sentence
 
 
@@ -71,7 +71,7 @@ def as_json(report: Report) -> shape.ReportJson:
         "statements": [_statement(each) for each in report.statements],
         "recommendations": [_recommendation(each) for each in report.recommendations],
         "impression": _text(report.impression),
-        "comparison": [_earlier(each) for each in comparison(report)],
+        "said_earlier": [_earlier(each) for each in sizes_said_earlier(report)],
         "limits": [each[0] for each in said],
         "limits_zh": [each[1] for each in said],
     }

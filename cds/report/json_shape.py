@@ -238,6 +238,6 @@ class ReportJson(TypedDict):
     statements: list[StatementJson]
     recommendations: list[RecommendationJson]
     impression: TextJson
-    comparison: NotRequired[list[EarlierJson]]
+    said_earlier: NotRequired[list[EarlierJson]]
     limits: list[str]
     limits_zh: NotRequired[list[str]]

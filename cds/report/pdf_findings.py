@@ -17,7 +17,7 @@ from cds.report.labels import ASSERTIONS, FIELDS, MODALITIES, SEXES, Bilingual
 from cds.report.pdf_drawings import ProbabilityBar, ShareBar
 from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
 from cds.report.source import SourceHeader
-from cds.report.told import comparison
+from cds.report.told import sizes_said_earlier
 from cds.report.wording import DECIMALS, base, measure, one_line, percent, place, probability, span
 
 BAR: Final = 46 * mm
@@ -252,7 +252,7 @@ def earlier(page: Page, report: Report) -> list[Flowable]:
             ", ".join(measure(size) for size in each.sizes),
             ", ".join(measure(size) for size in each.now) or "–",
         ]
-        for each in comparison(report)
+        for each in sizes_said_earlier(report)
     ]
     if not rows:
         return []
@@ -262,4 +262,4 @@ def earlier(page: Page, report: Report) -> list[Flowable]:
         "大小依既往报告所述；是否为同一病灶未知。",
     )
     table = page.table([*head, "Largest now 本次最大"], rows, (0.28, 0.22, 0.17, 0.17, 0.16))
-    return page.section("comparison", [table, *page.both(note, 7, colour=GREY)])
+    return page.section("said_earlier", [table, *page.both(note, 7, colour=GREY)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from highdicom.sr import (
     CodeContentItem,
@@ -21,6 +22,7 @@ from highdicom.sr import (
 from highdicom.sr.enum import RelationshipTypeValues
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom
+from pydicom.uid import UID
 
 from cds.domain.evidence import Modality
 from cds.domain.report import EncodedReport, Report
@@ -28,15 +30,20 @@ from cds.domain.study import Series
 from cds.report import sr_codes as codes
 from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.envelope import MANUFACTURER, PRIVATE_SCHEME, encode, new_instance, references, sop_item
-from cds.report.identity import device_uid, series_uid
+from cds.report.identity import device_uid, series_uid, uid_of
 from cds.report.source import SourceHeader, read_header
 from cds.report.sr_groups import groups
 from cds.report.sr_texts import evaluations
 from cds.report.viewers import ensure_viewable
 
 SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
-    {"comprehensive": "1.2.840.10008.5.1.4.1.1.88.33", "comprehensive3d": "1.2.840.10008.5.1.4.1.1.88.34"}
+    {
+        "enhanced": "1.2.840.10008.5.1.4.1.1.88.22",
+        "comprehensive": "1.2.840.10008.5.1.4.1.1.88.33",
+        "comprehensive-3d": "1.2.840.10008.5.1.4.1.1.88.34",
+    }
 )
+"""By the names that `cds.ports.Peer.sr_class` has for them. What is written here needs no more than Enhanced SR."""
 SERIES_NUMBER: Final = 9001
 MEDIA_TYPE: Final = "application/dicom"
 SERIES_OF: Final[Mapping[Modality, frozenset[str]]] = MappingProxyType(
@@ -48,13 +55,22 @@ ALWAYS_EXPECTED: Final = frozenset({Modality.LABS, Modality.TEXT})
 
 
 class StructuredReport:
-    """Writes a report as one SR."""
+    """Writes a report as an SR, once for each SOP class that somebody wants."""
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Settings:
-        """`sop_class` is ``"comprehensive"`` (widest reach) or ``"comprehensive3d"`` (as IHE AIR asks)."""
+        """`sr_classes`: Comprehensive SR reaches the most viewers, 3D is what IHE AIR asks for.
 
-        sop_class: Literal["comprehensive", "comprehensive3d"] = "comprehensive"
+        The host fills it with what the peers are to have; the first is the report's own, the others tell the same.
+        """
+
+        sr_classes: tuple[str, ...] = ("comprehensive",)
+
+        def __post_init__(self) -> None:
+            """Refuse a class that there is not."""
+            unknown = [name for name in self.sr_classes if name not in SOP_CLASSES]
+            if unknown or not self.sr_classes:
+                raise ValueError(f"sr_classes must be of {', '.join(SOP_CLASSES)}, not {unknown}")
 
     name: ClassVar[str] = "sr"
 
@@ -62,7 +78,7 @@ class StructuredReport:
         self.settings = settings or self.Settings()
 
     def write(self, report: Report) -> tuple[EncodedReport, ...]:
-        """One SR, UNVERIFIED and PRELIMINARY.
+        """UNVERIFIED and PRELIMINARY SRs of the same content.
 
         Raises
         ------
@@ -70,20 +86,15 @@ class StructuredReport:
             When the report cannot be encoded truthfully, or a known viewer would refuse the result.
         """
         ensure_truthful(report)
-        ds = self._instance(in_decimals(report), read_header(report))
+        first, *others = self.settings.sr_classes
+        ds = self._instance(in_decimals(report), read_header(report), first)
         ensure_viewable(ds)
         return (
-            EncodedReport(
-                name="report.sr.dcm",
-                media_type=MEDIA_TYPE,
-                content=encode(ds),
-                sop_instance_uid=str(ds.SOPInstanceUID),
-                sop_class_uid=str(ds.SOPClassUID),
-            ),
+            _encoded(ds, "report.sr.dcm"),
+            *(_encoded(_as_class(ds, report, name), f"report.sr-{name}.dcm") for name in others),
         )
 
-    def _instance(self, report: Report, header: SourceHeader) -> Dataset:
-        encoding = self.settings.sop_class
+    def _instance(self, report: Report, header: SourceHeader, encoding: str) -> Dataset:
         ds = new_instance(report, header, f"sr/{encoding}", SOP_CLASSES[encoding])
         ds.Modality = "SR"
         ds.SeriesNumber = SERIES_NUMBER
@@ -96,10 +107,36 @@ class StructuredReport:
         ds.CurrentRequestedProcedureEvidenceSequence = references(report)
         ds.CodingSchemeIdentificationSequence = [_private_scheme()]
         if report.predecessor:
-            ds.PredecessorDocumentsSequence = _predecessor(report, f"sr/{encoding}", SOP_CLASSES[encoding])
+            ds.PredecessorDocumentsSequence = _predecessor(report, encoding, report.predecessor)
         for element in content(report, header):
             ds[element.tag] = element
         return ds
+
+
+def _encoded(ds: Dataset, name: str) -> EncodedReport:
+    return EncodedReport(
+        name=name,
+        media_type=MEDIA_TYPE,
+        content=encode(ds),
+        sop_instance_uid=str(ds.SOPInstanceUID),
+        sop_class_uid=str(ds.SOPClassUID),
+    )
+
+
+def _as_class(ds: Dataset, report: Report, name: str) -> Dataset:
+    """The same document of another SOP class: an instance, and a series, of its own."""
+    other = deepcopy(ds)
+    other.SOPClassUID = UID(SOP_CLASSES[name])
+    other.SOPInstanceUID = UID(_twin_uid(str(ds.SOPInstanceUID), name))
+    other.SeriesInstanceUID = UID(series_uid(report, f"sr/{name}"))
+    if report.predecessor:
+        other.PredecessorDocumentsSequence = _predecessor(report, name, _twin_uid(report.predecessor, name))
+    return other
+
+
+def _twin_uid(sop_instance_uid: str, name: str) -> str:
+    """It follows from the first one's, so that a revision can name its predecessor."""
+    return uid_of("twin", name, sop_instance_uid)
 
 
 def is_partial(report: Report) -> bool:
@@ -180,11 +217,11 @@ def _private_scheme() -> Dataset:
     return item
 
 
-def _predecessor(report: Report, encoding: str, sop_class_uid: str) -> list[Dataset]:
+def _predecessor(report: Report, encoding: str, sop_instance_uid: str) -> list[Dataset]:
     """The revision before, which stands in the same series."""
     series = Dataset()
-    series.SeriesInstanceUID = series_uid(report, encoding)
-    series.ReferencedSOPSequence = [sop_item(sop_class_uid, report.predecessor)]
+    series.SeriesInstanceUID = series_uid(report, f"sr/{encoding}")
+    series.ReferencedSOPSequence = [sop_item(SOP_CLASSES[encoding], sop_instance_uid)]
     study = Dataset()
     study.StudyInstanceUID = report.study.study_instance_uid
     study.ReferencedSeriesSequence = [series]

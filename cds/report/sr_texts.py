@@ -14,7 +14,7 @@ from cds.report import sr_codes as codes
 from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, BANNER, MODALITIES
 from cds.report.laboratory import lab_sentence
-from cds.report.told import comparison, comparison_sentence, gaps, limits, passage
+from cds.report.told import earlier_sentence, gaps, limits, passage, sizes_said_earlier
 from cds.report.wording import gap, measure, number, one_line, path_sentence, place, probability
 
 
@@ -41,8 +41,8 @@ def _items(report: Report) -> Iterator[TextContentItem]:
             yield codes.text(codes.EVIDENCE, observed(part, observation))
             if observation.span is not None:
                 yield codes.text(codes.TEXT_PASSAGE, _passage(report, observation))
-    for earlier in comparison(report):
-        yield from codes.both(codes.COMPARISON, comparison_sentence(earlier))
+    for earlier in sizes_said_earlier(report):
+        yield from codes.both(codes.SAID_EARLIER, earlier_sentence(earlier))
     for lab in report.case.records.labs:
         yield from codes.both(codes.LABORATORY, lab_sentence(report, lab))
     for record in report.case.records.rejected:

@@ -63,7 +63,7 @@ class _Shown:
             self._findings(),
             *self._lines("because", self._because()),
             *self._lines("contributions", self._contributions()),
-            *self._lines("comparison", self._comparison()),
+            *self._lines("said_earlier", self._said_earlier()),
             *self._lines("recommendations", self._recommendations()),
             *self._lines("knowledge", self._knowledge()),
             *self._lines("labs", self._labs()),
@@ -166,9 +166,9 @@ class _Shown:
         ]
         return Text(f"{self._code(finding['code'])}: {', '.join(parts)} {self._both('percentage points', '个百分点')}")
 
-    def _comparison(self) -> list[Text]:
+    def _said_earlier(self) -> list[Text]:
         lines = []
-        for each in self.report.get("comparison", []):
+        for each in self.report.get("said_earlier", []):
             when = (each["said_at"] or "")[:10]
             then, now = _sizes(each["sizes"]), _sizes(each["now"])
             english = f"{then} in the earlier report{f' of {when}' if when else ''}; " + (

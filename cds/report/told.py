@@ -124,7 +124,7 @@ class Earlier:
     now: tuple[Measurement, ...]
 
 
-def comparison(report: Report) -> tuple[Earlier, ...]:
+def sizes_said_earlier(report: Report) -> tuple[Earlier, ...]:
     """Sizes in texts of earlier examinations, oldest last, beside today's of the same concept."""
     dates = {text.report_id: text.authored_at for text in report.case.records.texts if text.kind is TextKind.PRIOR}
     found = [
@@ -154,7 +154,7 @@ def _largest(report: Report, earlier: Observation) -> tuple[Measurement, ...]:
     return (max(lengths, key=lambda size: size.value),) if lengths else ()
 
 
-def comparison_sentence(earlier: Earlier) -> Bilingual:
+def earlier_sentence(earlier: Earlier) -> Bilingual:
     """One earlier size as a sentence, with today's largest of the same concept."""
     code = earlier.observation.concept
     where, where_zh = place(earlier.observation.site)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
+from cds.dicom import voi
 from cds.domain.evidence import Assertion
 from cds.domain.records import LabStatus
 from cds.features.text.values import Change
@@ -22,8 +23,9 @@ GIVEN_AS = frozenset({"reason", "limits", "note", "notes", "calibrated_on"})
 ROOMS: Sequence[tuple[str, frozenset[str], frozenset[str], frozenset[str]]] = (
     ("cds/features", GIVEN_AS, frozenset({"EvidenceError"}), frozenset({"_Compared"})),
     ("cds/fusion", GIVEN_AS, frozenset(), frozenset()),
-    ("cds/dicom", GIVEN_AS, frozenset({"EvidenceError"}), frozenset()),
+    ("cds/dicom", GIVEN_AS, frozenset({"EvidenceError"}), frozenset({"Shown"})),
     ("cds/pipeline.py", GIVEN_AS, frozenset(), frozenset()),
+    ("cds/compared.py", GIVEN_AS, frozenset(), frozenset()),
     ("cds/observed.py", GIVEN_AS, frozenset(), frozenset()),
     ("cds/training/fusion.py", GIVEN_AS, frozenset(), frozenset()),
     ("plugins/cds_fusion_late", GIVEN_AS, frozenset(), frozenset()),
@@ -35,6 +37,7 @@ ROOMS: Sequence[tuple[str, frozenset[str], frozenset[str], frozenset[str]]] = (
     ),
 )
 """Folder or file, keywords, errors whose message becomes a reason, functions whose arguments become one."""
+REFUSED_WINDOWS = (voi.NO_NUMBER, voi.MISSING, voi.TOO_SMALL, voi.BROKEN_LUT, voi.HIDES)
 FILL = "7"
 KEPT = re.compile(r"可用：.*|model-card\S*|report_id|e\.g\.|\.csv|\.xlsx|For Processing|ISO|[A-Z][A-Za-z]*")
 """Words that are names: of files, columns, standards."""
@@ -104,7 +107,9 @@ def test_every_copied_attribute_is_named_in_chinese_when_its_value_was_cut(keywo
         assert untranslated(sentence.format(dictionary_description(tag))) == ""
 
 
-@pytest.mark.parametrize("word", [*(each.value.lower() for each in (*Assertion, *Change, *LabStatus)), "family"])
+@pytest.mark.parametrize(
+    "word", [*(each.value.lower() for each in (*Assertion, *Change, *LabStatus)), "family", *REFUSED_WINDOWS]
+)
 def test_words_that_stand_in_notes_have_their_chinese(word: str) -> None:
     assert untranslated(word) == ""
 

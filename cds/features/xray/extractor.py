@@ -128,7 +128,8 @@ def _candidate(series: Series, instance: Instance, part: Gate, refused: list[Gat
     checks = (gates.presentation(radiograph), gates.view(radiograph, series), gates.quality(radiograph))
     failed = [gate for gate in checks if not gate.passed]
     refused += failed
-    return None if failed else _Candidate(series, instance, radiograph, (kind, part, *checks))
+    passed = (kind, part, *checks, *gates.window(radiograph))
+    return None if failed else _Candidate(series, instance, radiograph, passed)
 
 
 def _preference(candidate: _Candidate) -> tuple[bool, int, str]:

@@ -77,6 +77,11 @@ def presentation(radiograph: Radiograph) -> Gate:
     return Gate(name="presentation", passed=not raw and not localizer, reason=reason)
 
 
+def window(radiograph: Radiograph) -> tuple[Gate, ...]:
+    """What was done about windows of the image that cannot be used: told, and no reason not to read it."""
+    return (Gate(name="display window", passed=True, reason=radiograph.window),) if radiograph.window else ()
+
+
 def age(patient: Patient) -> Gate:
     """Whether the patient is as old as those that the model learned from."""
     years = patient.age_years
