@@ -72,15 +72,37 @@ def items(ds: Dataset, name: str) -> list[Dataset]:
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
-@pytest.mark.parametrize("sop_class", ["comprehensive", "comprehensive3d"])
-def test_dciodvfy_finds_no_error(make: Make, sop_class: str, tmp_path: Path, run: Run) -> None:
+@pytest.mark.parametrize("sr_class", ["enhanced", "comprehensive", "comprehensive-3d"])
+def test_dciodvfy_finds_no_error(make: Make, sr_class: str, tmp_path: Path, run: Run) -> None:
     report = make(tmp_path)
     file = tmp_path / "sr.dcm"
-    settings = StructuredReport.Settings(sop_class=sop_class)  # type: ignore[arg-type]
+    settings = StructuredReport.Settings(sr_classes=(sr_class,))
     file.write_bytes(StructuredReport(settings).write(report)[0].content)
     said = run("dciodvfy", file)
-    assert "ComprehensiveSR" in said or "Comprehensive3DSR" in said
+    assert any(name in said for name in ("EnhancedSR", "ComprehensiveSR", "Comprehensive3DSR"))
     assert "Error" not in said
+
+
+def test_each_sop_class_that_a_peer_wants_is_an_object_of_its_own_with_the_same_content(tmp_path: Path) -> None:
+    report = full_report(tmp_path)
+    writer = StructuredReport(StructuredReport.Settings(sr_classes=("comprehensive", "enhanced")))
+    own, twin = (dcmread(BytesIO(one.content)) for one in writer.write(report))
+    assert own.ContentSequence == twin.ContentSequence
+    assert own.InstanceNumber == twin.InstanceNumber
+    assert own == dcmread(BytesIO(StructuredReport().write(report)[0].content))
+    for uid in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"):
+        assert own[uid].value != twin[uid].value
+    revision = replace(report, revision=2, predecessor=str(own.SOPInstanceUID))
+    _, second = (dcmread(BytesIO(one.content)) for one in writer.write(revision))
+    named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert named.SeriesInstanceUID == twin.SeriesInstanceUID == second.SeriesInstanceUID
+    assert named.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == twin.SOPInstanceUID
+    assert named.ReferencedSOPSequence[0].ReferencedSOPClassUID == twin.SOPClassUID
+
+
+def test_an_sr_class_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="comprehensive-3d"):
+        StructuredReport.Settings(sr_classes=("comprehensive3d",))
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
