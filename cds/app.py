@@ -21,7 +21,7 @@ from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds.pipeline import Pipeline, Progress
 from cds.report.wording import impression
-from cds.service import AnalysisResult, Node, NodePlan, RetryPolicy, WorkerProcess
+from cds.service import AnalysisResult, IntakePlan, ListenerPlan, Node, NodePlan, PriorsPlan, RetryPolicy, WorkerProcess
 from cds.store import Attempt, Ledger
 
 Door = TypeVar("Door")
@@ -36,19 +36,24 @@ class Analysis:
 
     pipeline: Pipeline
     records: tuple[ports.RecordsSource, ...]
-    writers: tuple[ports.Writer, ...]
+    writers: Mapping[str, ports.Writer]
 
-    def report(self, study: Study, started_at: datetime, progress: Progress = lambda step: None) -> Report:
-        """Join the records, run the pipeline."""
+    def report(
+        self, study: Study, started_at: datetime, progress: Progress = lambda step: None, *, about: Case | None = None
+    ) -> Report:
+        """Join the records, run the pipeline; `about` is what is known of the study beside its images."""
         progress("joining records")
         joined = Records()
         for source in self.records:
             joined += source.records_for(study)
-        return self.pipeline.run(Case(study=study, records=joined), started_at, progress)
+        case = replace(about or Case(study=study), records=joined)
+        return self.pipeline.run(case, started_at, progress)
 
     def encode(self, report: Report) -> tuple[EncodedReport, ...]:
-        """Every encoding of one report."""
-        return tuple(encoded for writer in self.writers for encoded in writer.write(report))
+        """Every encoding of one report, each with the name of its writer."""
+        return tuple(
+            replace(encoded, writer=name) for name, writer in self.writers.items() for encoded in writer.write(report)
+        )
 
 
 def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | None = None) -> Analysis:
@@ -65,7 +70,9 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
         When a plugin is unknown, broken, or its table is wrong.
     """
     models = settings.models
-    common = {"device": models.device, "data_dir": str(settings.data_dir)}
+    classes = tuple(dict.fromkeys(peer.sr_class for peer in settings.peers if peer.send_results))
+    common: dict[str, object] = {"device": models.device, "data_dir": str(settings.data_dir)}
+    common |= {"sr_classes": classes} if classes else {}
     _refuse_stray_tables(settings)
 
     def several(group: str, names: Iterable[str], door: type[Door], tables: Tables) -> tuple[Door, ...]:
@@ -82,7 +89,8 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
         impression=impression,
     )
     writers = several(ports.WRITERS, settings.report.writers, ports.Writer, settings.report.tables)  # type: ignore[type-abstract]
-    return Analysis(pipeline=pipeline, records=tuple(records), writers=writers)
+    written_by = dict(zip(settings.report.writers, writers, strict=True))
+    return Analysis(pipeline=pipeline, records=tuple(records), writers=written_by)
 
 
 def _refuse_stray_tables(settings: Settings) -> None:
@@ -165,33 +173,61 @@ def node(settings: Settings) -> Node:
     if not any(peer.send_results for peer in settings.peers):
         _LOG.error("no peer has send_results = true: no report can be delivered, every study will be FAILED")
     peers = tuple(peer.peer() for peer in settings.peers)
-    address = ports.ListenerAddress(
-        ae_title=settings.node.ae_title,
-        host=settings.node.host,
-        port=settings.node.port,
-        max_associations=settings.node.max_associations,
-        accept_unknown=settings.node.accept_unknown,
-        peers=peers,
-        tls=settings.tls,
-    )
     plan = NodePlan(
-        data_dir=settings.data_dir,
-        address=address,
+        intake=IntakePlan(
+            data_dir=settings.data_dir,
+            durable=settings.node.durable,
+            journal_bytes=settings.node.journal_mb << 20,
+            reserve_bytes=settings.node.reserve_mb << 20,
+        ),
+        listeners=tuple(_listener(settings, name, peers) for name in settings.node.listeners),
         study_quiet_seconds=settings.node.study_quiet_seconds,
+        study_longest_seconds=settings.node.study_longest_seconds,
+        priors=PriorsPlan(at_most=settings.archives.priors, years=settings.archives.priors_years),
         retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
     )
-    listener: type[ports.Listener] = ports.Listener  # type: ignore[type-abstract]
     sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
     tables = settings.report.tables
     return Node(
         Ledger(settings.data_dir, settings.database.url, check=True),
         plan,
-        listener=build(ports.LISTENERS, settings.node.listeners[0], listener, settings.node.tables.get("dicom", {})),
         senders={
-            name: build(ports.SENDERS, name, sender, tables.get(name, {})) for name in _vias(settings, "send_results")
+            name: build(ports.SENDERS, name, sender, tables.get(name, {}), {"tls": settings.tls})
+            for name in dict.fromkeys(peer.via for peer in peers)
+            if name in installed(ports.SENDERS)
         },
+        archives=_archives(settings),
         analyst=WorkerProcess(partial(_analyse_with, settings)),
     )
+
+
+def _listener(settings: Settings, name: str, peers: tuple[ports.Peer, ...]) -> ListenerPlan:
+    """One listener; the first is where ``[node]`` says, another at the ``port`` of its own table."""
+    node = settings.node
+    table = dict(node.tables.get(name, {}))
+    port = node.port if name == node.listeners[0] else table.pop("port", None)
+    if not isinstance(port, int):
+        raise ConfigError(f"node.{name}: a second listener needs a port of its own, e.g. port = 8104")
+    address = ports.ListenerAddress(
+        ae_title=node.ae_title,
+        host=node.host,
+        port=port,
+        max_associations=node.max_associations,
+        accept_unknown=node.accept_unknown,
+        peers=peers,
+        tls=settings.tls,
+    )
+    return ListenerPlan(name=name, address=address, table=table, processes=node.processes)
+
+
+def _archives(settings: Settings) -> Mapping[str, ports.Archive]:
+    """The archives by which the peers are asked, by the name that a peer's `via` has."""
+    archive: type[ports.Archive] = ports.Archive  # type: ignore[type-abstract]
+    tables, common = settings.archives.tables, {"tls": settings.tls}
+    return {
+        name: build(ports.ARCHIVES, name, archive, tables.get(name, {}), common)
+        for name in _vias(settings, "counts", "priors")
+    }
 
 
 def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
@@ -216,6 +252,13 @@ def _analyse(work: Analysis, attempt: Attempt) -> AnalysisResult:
     if len(studies) != 1:
         reasons = "; ".join(sorted({file.reason for file in unreadable})) or "no instance was found"
         raise EvidenceError(f"study {attempt.job.study_instance_uid} cannot be read: {reasons}")
-    report = work.report(studies[0], datetime.now(UTC))
+    about = Case(
+        study=studies[0],
+        priors=attempt.priors,
+        not_compared=attempt.not_compared,
+        held=attempt.held,
+        expected=attempt.expected,
+    )
+    report = work.report(studies[0], datetime.now(UTC), about=about)
     report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
     return AnalysisResult(inputs_hash=report.inputs_hash, encodings=work.encode(report))

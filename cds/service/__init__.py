@@ -2,16 +2,15 @@
 
 How the composition root puts it together (all names importable from `cds.service`)::
 
-    ledger = Ledger(settings.data_dir, settings.database.url)
+    ledger = Ledger(settings.data_dir, settings.database.url, check=True)
     node = Node(
         ledger,
         NodePlan(
-            data_dir=settings.data_dir,
-            address=ListenerAddress(...),          # AE title, host, port, peers, ...
+            intake=IntakePlan(data_dir=settings.data_dir),      # how what is received is kept
+            listeners=(ListenerPlan(name="dicom", address=...),),  # door cds.listeners, in processes of their own
             study_quiet_seconds=30.0,
             retry=RetryPolicy(first_seconds=30.0, give_up_hours=72.0),
         ),
-        listener=DicomListener(...),               # door cds.listeners
         senders={"dicom": DicomSender(...)},       # door cds.senders, by `via` of a peer
         analyst=WorkerProcess(make_analyse),       # or InlineAnalyst(analyse) in this process
     )
@@ -25,22 +24,57 @@ the predecessor's SOP Instance UID; `AnalysisResult` the inputs hash and the enc
 raises `UnusableStudy` (SKIPPED) or another `CdsError` (FAILED with its message).
 
 `cds state|retry|discard|resend` need no node: ``Ledger.state(uid)`` and ``Ledger.levers``.
+
+Names are imported when they are asked for: a process that only receives needs neither database nor workflow.
 """
 
-from cds.service.analysis import Analyse, AnalysisResult, Analyst, InlineAnalyst
-from cds.service.delivery import RetryPolicy
-from cds.service.intake import StudyIntake
-from cds.service.node import Node, NodePlan
-from cds.service.worker import WorkerProcess
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cds.service.analysis import Analyse, AnalysisResult, Analyst, InlineAnalyst
+    from cds.service.delivery import RetryPolicy
+    from cds.service.node import Node, NodePlan
+    from cds.service.priors import PriorsPlan
+    from cds.service.reception import IntakePlan, ListenerPlan
+    from cds.service.worker import WorkerProcess
+
+_HOMES: Final = MappingProxyType(
+    {
+        "Analyse": "analysis",
+        "AnalysisResult": "analysis",
+        "Analyst": "analysis",
+        "InlineAnalyst": "analysis",
+        "IntakePlan": "reception",
+        "ListenerPlan": "reception",
+        "Node": "node",
+        "NodePlan": "node",
+        "PriorsPlan": "priors",
+        "RetryPolicy": "delivery",
+        "WorkerProcess": "worker",
+    }
+)
 
 __all__ = [
     "Analyse",
     "AnalysisResult",
     "Analyst",
     "InlineAnalyst",
+    "IntakePlan",
+    "ListenerPlan",
     "Node",
     "NodePlan",
+    "PriorsPlan",
     "RetryPolicy",
-    "StudyIntake",
     "WorkerProcess",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of this room on its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"cds.service.{_HOMES[name]}"), name)

@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from cds.errors import ConfigError
-from cds.ports import ListenerAddress, Sender
+from cds.ports import Archive, ListenerAddress, Sender
 from cds.service.analysis import Analyst, defect
 from cds.service.assembly import Assembly
 from cds.service.commitment import CommitmentPolicy, Notary
+from cds.service.counts import Counts
 from cds.service.delivery import Courier, RetryPolicy
 from cds.service.filing import Filer
 from cds.service.outbox import Outbox
+from cds.service.prior_cache import PriorCache
+from cds.service.priors import Priors, PriorsPlan
 from cds.service.rebuild import adopt_orphans
 from cds.service.reception import IntakePlan, ListenerPlan, Reception
 from cds.service.workflow import Workflow, Workshop
@@ -51,6 +55,8 @@ class NodePlan:
     intake: IntakePlan
     listeners: tuple[ListenerPlan, ...]
     study_quiet_seconds: float = 30.0
+    study_longest_seconds: float = 3600.0
+    priors: PriorsPlan = field(default_factory=PriorsPlan)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     commitment: CommitmentPolicy = field(default_factory=CommitmentPolicy)
 
@@ -83,6 +89,7 @@ class Node:
         *,
         senders: Mapping[str, Sender],
         analyst: Analyst,
+        archives: Mapping[str, Archive] = MappingProxyType({}),
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,19 +99,46 @@ class Node:
         self._clock = clock
         self._reception = Reception(plan.listeners, plan.intake)
         self._filer = Filer(ledger, plan.intake.spool_dir, durable=plan.intake.durable, monotonic=monotonic)
-        self._assembly = Assembly(ledger, plan.study_quiet_seconds, clock, self._filer.filed_through)
+        self._stopping = threading.Event()
+        peers = {peer.name: peer for peer in plan.address.peers}
+        ae_title = plan.address.ae_title
+        self._priors = Priors(
+            ledger=ledger,
+            cache=PriorCache(plan.data_dir / "priors"),
+            archives=archives,
+            peers=peers,
+            ae_title=ae_title,
+            plan=plan.priors,
+            monotonic=monotonic,
+            pause=self._stopping.wait,
+        )
+        self._assembly = Assembly(
+            ledger,
+            plan.study_quiet_seconds,
+            clock,
+            self._filer.filed_through,
+            longest_seconds=plan.study_longest_seconds,
+            counts=Counts(archives=archives, peers=peers, ae_title=ae_title, monotonic=monotonic),
+            prior=self._priors.set_aside,
+        )
         courier = Courier(
             ledger=ledger,
             senders=senders,
-            peers={peer.name: peer for peer in plan.address.peers},
-            ae_title=plan.address.ae_title,
+            peers=peers,
+            ae_title=ae_title,
             policy=plan.retry,
             clock=clock,
         )
         self._outbox = Outbox(courier=courier, notary=Notary(courier=courier, policy=plan.commitment))
-        workshop = Workshop(ledger=ledger, analyst=analyst, courier=courier, clock=clock, report_made=self._outbox.look)
+        workshop = Workshop(
+            ledger=ledger,
+            analyst=analyst,
+            courier=courier,
+            clock=clock,
+            report_made=self._outbox.look,
+            priors=self._priors,
+        )
         self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
-        self._stopping = threading.Event()
         self._asked_to_stop = False
         self._refusal = ""
         self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
@@ -149,6 +183,10 @@ class Node:
         self._ledger.lock.release()
         _LOG.info("stopped")
 
+    def filed_through(self) -> float:
+        """The moment up to which everything that had come stands in the ledger, on the monotonic clock."""
+        return self._filer.filed_through()
+
     def run(self, started: Callable[[int], None] = lambda port: None) -> None:
         """Work until SIGTERM or SIGINT, then stop. Only for the main thread.
 
@@ -174,7 +212,8 @@ class Node:
 
     def _clear_up(self) -> None:
         """Mend what a crash left, and file what had come by then."""
-        swept, filed = self._ledger.sweep(), self._filer.recover(self._plan.intake.journal_dir)
+        swept = self._ledger.sweep() + self._priors.clear_up()
+        filed = self._filer.recover(self._plan.intake.journal_dir)
         adopted = adopt_orphans(self._ledger, self._clock, self._plan.intake.own_model_name)
         if swept or filed or adopted:
             _LOG.warning(

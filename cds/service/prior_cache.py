@@ -29,9 +29,13 @@ class PriorCache:
         self._root = root
         self._most_bytes = most_bytes
         self._most_seconds = most_days * 86_400
-        root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(f"*{_UNFINISHED}"):
-            shutil.rmtree(left, ignore_errors=True)
+
+    def clear_up(self) -> int:
+        """Remove what a crash left half fetched; how many studies."""
+        left = list(self._root.glob(f"*{_UNFINISHED}"))
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
 
     def files(self, study_instance_uid: str) -> tuple[Path, ...]:
         """The files of a study, none where it is not here; it counts as used now."""
@@ -51,7 +55,7 @@ class PriorCache:
             When the disk does not take it. This, and what `fetch` raises, leaves nothing behind.
         """
         unfinished = self._root / f"{uuid.uuid4().hex}{_UNFINISHED}"
-        unfinished.mkdir()
+        unfinished.mkdir(parents=True)
         try:
             fetch(unfinished)
             folder = self._folder(study_instance_uid)
@@ -68,6 +72,7 @@ class PriorCache:
 
     def note_moved(self, study_instance_uid: str) -> None:
         """Remember, durably, that a study was asked to be sent to our listener for a comparison."""
+        self._root.mkdir(parents=True, exist_ok=True)
         with self._mark(study_instance_uid).open("wb") as file:
             os.fsync(file.fileno())
 
@@ -81,7 +86,7 @@ class PriorCache:
     def sweep(self) -> int:
         """Remove what is too old or too much; how many studies and marks."""
         now, kept, removed = time.time(), 0, 0
-        entries = sorted(self._root.iterdir(), key=lambda entry: -entry.stat().st_mtime)
+        entries = sorted(self._root.glob("*"), key=lambda entry: -entry.stat().st_mtime)
         for entry in entries:
             if entry.suffix == _UNFINISHED:
                 continue

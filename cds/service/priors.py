@@ -91,6 +91,10 @@ class Priors:
         self._pause = pause
         self._silent: dict[str, tuple[float, str]] = {}
 
+    def clear_up(self) -> int:
+        """Remove what a crash left half fetched; how many studies."""
+        return self._cache.clear_up()
+
     def set_aside(self, study_instance_uid: str) -> str:
         """Why a study is no job of its own; ``""`` where it is one."""
         return MOVED if self._cache.was_moved(study_instance_uid) else ""

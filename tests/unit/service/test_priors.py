@@ -341,5 +341,5 @@ def test_what_a_crash_left_half_fetched_is_removed_at_the_start(tmp_path: Path) 
     half = tmp_path / "abc.part"
     half.mkdir()
     (half / "0.dcm").write_bytes(b"x")
-    PriorCache(tmp_path)
+    assert PriorCache(tmp_path).clear_up() == 1
     assert list(tmp_path.iterdir()) == []
