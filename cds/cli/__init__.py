@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 import typer
 
 from cds import __version__
-from cds.cli import analyze, inspect, node, train
+from cds.cli import analyze, inspect, levers, node, train
 from cds.errors import CdsError, ConfigError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ COMMANDS = "cds.commands"
 analyze.register(app)
 node.register(app)
 inspect.register(app)
+levers.register(app)
 train.register(app)
 
 

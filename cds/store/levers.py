@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from cds.errors import CdsError
 from cds.store.database import Database, note, stamp
 from cds.store.deliveries import end_study, enter_deliveries
+from cds.store.report_files import StoredFile
 from cds.store.tables import DELIVERIES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import DeliveryState, StudyState
 
@@ -54,21 +55,35 @@ class Levers:
         """
         with self._database.writing() as connection:
             _state(connection, study_instance_uid)
-            for file_id, _ in _files(connection, study_instance_uid):
-                connection.execute(
-                    update(DELIVERIES)
-                    .where(DELIVERIES.c.file_id == file_id, DELIVERIES.c.state == DeliveryState.PENDING)
-                    .values(state=DeliveryState.FAILED, reason="the study was discarded")
-                )
+            of_study = DELIVERIES.c.file_id.in_(
+                select(REPORT_FILES.c.id)
+                .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
+                .where(REPORTS.c.study_instance_uid == study_instance_uid)
+            )
+            connection.execute(update(DELIVERIES).where(of_study).values(commit_at=""))
+            connection.execute(
+                update(DELIVERIES)
+                .where(of_study, DELIVERIES.c.state == DeliveryState.PENDING)
+                .values(state=DeliveryState.FAILED, reason="the study was discarded")
+            )
             end_study(connection, study_instance_uid, StudyState.DISCARDED, "discarded by an operator", at)
 
-    def resend(self, study_instance_uid: str, peers: Sequence[str], at: datetime) -> None:
-        """Deliver the last report again, to every one of `peers`.
+    def resend(
+        self,
+        study_instance_uid: str,
+        peers: Sequence[str],
+        at: datetime,
+        recipients: Callable[[Sequence[StoredFile]], Mapping[str, Sequence[str]]] | None = None,
+    ) -> int:
+        """Deliver the last report again to `peers`, also what they have; how many files.
+
+        A superseded report is not sent again. `recipients` says which peers a file is for, by its name;
+        without it each file goes to every one of `peers`.
 
         Raises
         ------
         CdsError
-            When there is no such study, no report of it, or no peer.
+            When there is no such study, no report of it, no peer, or no file for these peers.
         """
         if not peers:
             raise CdsError("no peer has send_results = true: there is nobody to send to")
@@ -76,14 +91,21 @@ class Levers:
             state = _state(connection, study_instance_uid)
             if state in (StudyState.DISCARDED, StudyState.IDENTITY_CONFLICT):
                 raise CdsError(f"study {study_instance_uid} is {state}: its report is not sent")
-            files = _files(connection, study_instance_uid, last_only=True)
+            files = _last_files(connection, study_instance_uid)
             if not files:
                 raise CdsError(f"study {study_instance_uid} has no report yet: there is nothing to send")
-            for file_id, _ in files:
-                _renew_deliveries(connection, file_id, peers, at)
-            note(connection, at, "resend", study_instance_uid=study_instance_uid, detail="by an operator")
-            if state is StudyState.FAILED:
+            addressed = recipients(list(files.values())) if recipients else {}
+            sent = 0
+            for file_id, file in files.items():
+                wanted = [peer for peer in addressed.get(file.name, peers) if peer in peers]
+                _renew_deliveries(connection, file_id, wanted, at)
+                sent += len(wanted)
+            if not sent:
+                raise CdsError(f"no file of the report is for {', '.join(peers)}: look at the peer's 'send'")
+            note(connection, at, "resend", study_instance_uid=study_instance_uid, detail=f"to {', '.join(peers)}")
+            if state is StudyState.FAILED and _is_of_the_last_run(connection, study_instance_uid):
                 end_study(connection, study_instance_uid, StudyState.RUNNING, "sent again by an operator", at)
+        return sent
 
 
 def _state(connection: Connection, study_instance_uid: str) -> StudyState:
@@ -94,15 +116,41 @@ def _state(connection: Connection, study_instance_uid: str) -> StudyState:
     return StudyState(found)
 
 
-def _files(connection: Connection, study_instance_uid: str, *, last_only: bool = False) -> list[tuple[int, int]]:
+def _is_of_the_last_run(connection: Connection, study_instance_uid: str) -> bool:
+    """Whether the last report is what the study failed with, and not an analysis after it."""
     query = (
-        select(REPORT_FILES.c.id, REPORTS.c.revision)
-        .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
-        .where(REPORTS.c.study_instance_uid == study_instance_uid, REPORT_FILES.c.sop_instance_uid != "")
+        select(REPORTS.c.id)
+        .join(STUDIES, STUDIES.c.study_instance_uid == REPORTS.c.study_instance_uid)
+        .where(REPORTS.c.study_instance_uid == study_instance_uid, REPORTS.c.generation == STUDIES.c.generation)
     )
-    if last_only:
-        query = query.where(REPORTS.c.superseded.is_(False))
-    return [(file_id, revision) for file_id, revision in connection.execute(query).all()]
+    return connection.execute(query).first() is not None
+
+
+def _last_files(connection: Connection, study_instance_uid: str) -> dict[int, StoredFile]:
+    """The DICOM files of the report that is not superseded, in their order."""
+    query = (
+        select(REPORT_FILES)
+        .join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id)
+        .where(
+            REPORTS.c.study_instance_uid == study_instance_uid,
+            REPORTS.c.superseded.is_(False),
+            REPORT_FILES.c.sop_instance_uid != "",
+        )
+        .order_by(REPORT_FILES.c.position)
+    )
+    return {
+        row.id: StoredFile(
+            name=row.name,
+            media_type=row.media_type,
+            sop_instance_uid=row.sop_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            path=row.path,
+            sha256=row.sha256,
+            size=row.size,
+            writer=row.writer,
+        )
+        for row in connection.execute(query)
+    }
 
 
 def _renew_deliveries(connection: Connection, file_id: int, peers: Sequence[str], at: datetime) -> None:
@@ -116,6 +164,9 @@ def _renew_deliveries(connection: Connection, file_id: int, peers: Sequence[str]
             attempts=DELIVERIES.c.attempts + 1,
             first_at=stamp(at),
             next_at=stamp(at),
+            commit_at="",
+            commit_asks=0,
+            commit_refusals=0,
         )
     )
     enter_deliveries(connection, file_id, [peer for peer in peers if peer not in known], at)
