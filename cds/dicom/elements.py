@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Final
 
 from cds.errors import MalformedInstance
+from cds.ports import Bytes
 
-Buffer = bytes | mmap
+Buffer = Bytes | mmap
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
@@ -35,7 +36,7 @@ _SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS 
 _LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
-def inflate(data: bytes, max_bytes: int = MAX_INFLATED_BYTES) -> bytes:
+def inflate(data: Bytes, max_bytes: int = MAX_INFLATED_BYTES) -> bytes:
     """Inflate a deflated data set (PS3.5 A.5), never to more than `max_bytes`.
 
     A byte of padding may follow it, or the checksum and length that some writers add as gzip does.

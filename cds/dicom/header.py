@@ -10,6 +10,7 @@ from typing import Final
 from cds.dicom import elements, text
 from cds.domain.records import Identity
 from cds.errors import MalformedInstance
+from cds.ports import Bytes
 
 _CHARACTER_SET: Final = 0x00080005
 _UIDS: Final = {
@@ -73,7 +74,7 @@ class Header:
         )
 
 
-def parse_header(data_set: bytes, transfer_syntax_uid: str) -> Header:
+def parse_header(data_set: Bytes, transfer_syntax_uid: str) -> Header:
     """Parse a received data set strictly, from its first to its last byte.
 
     Parameters

@@ -140,7 +140,7 @@ def _serve(pipe: Connection, loaded: Connection, make_analyse: Callable[[], Anal
     """Answer until the node is gone. Runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when to stop, not the terminal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_die_with_the_node, daemon=True).start()
+    threading.Thread(target=die_with_the_node, daemon=True).start()
     analyse: Analyse | None = None
     failed: Reply = ("error", "the models did not load")
     try:
@@ -175,7 +175,8 @@ def _answer(analyse: Analyse, attempt: Attempt) -> Reply:
     return "result", result
 
 
-def _die_with_the_node() -> None:
+def die_with_the_node() -> None:
+    """End this child process as soon as its parent is gone."""
     node = multiprocessing.parent_process()
     if node is not None:
         wait([node.sentinel])

@@ -54,6 +54,7 @@ class Ledger:
     """
 
     def __init__(self, data_dir: Path, url: str = "", *, check: bool = False) -> None:
+        self.data_dir = data_dir
         self.blobs = BlobStore(data_dir / "blobs")
         self.report_files = ReportFiles(data_dir / "reports")
         self._lock = NodeLock(data_dir)

@@ -12,6 +12,7 @@ from cds.store.database import Database
 from cds.store.notice_json import decode_notice
 from cds.store.tables import NOTICES
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingNotice:
     """A notice that waits to be acted on; `at` is when it came."""

@@ -97,7 +97,7 @@ def _element(element: int, vr: bytes, value: bytes) -> bytes:
 
 
 def _uid(uid: str) -> bytes:
-    return _padded(uid.encode("ascii"), b"\x00")
+    return _padded(uid.encode("ascii", "replace"), b"\x00")
 
 
 def _padded(value: bytes, pad: bytes) -> bytes:

@@ -8,20 +8,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cds import ports
-from cds.discovery import build
-from cds.ports import Listener, ListenerAddress, Peer, Sender
-from cds.service import Node, NodePlan, RetryPolicy, WorkerProcess
-from cds.store import Ledger
-from cds.testing.stand_in import make_stand_in
-
 
 def main(data_dir: str, script_dir: str, port: str, pacs_port: str, quiet_seconds: str) -> None:
     """Serve until SIGTERM; the first line on stdout is the port."""
-    listener: type[Listener] = Listener  # type: ignore[type-abstract]
-    sender: type[Sender] = Sender  # type: ignore[type-abstract]
-    pacs = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=int(pacs_port), send_results=True)
-    address = ListenerAddress(
+    from cds import ports
+    from cds.discovery import build
+    from cds.service import IntakePlan, ListenerPlan, Node, NodePlan, RetryPolicy, WorkerProcess
+    from cds.store import Ledger
+    from cds.testing.stand_in import make_stand_in
+
+    sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
+    pacs = ports.Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=int(pacs_port), send_results=True)
+    address = ports.ListenerAddress(
         ae_title="CDS",
         host="127.0.0.1",
         port=int(port),
@@ -30,16 +28,15 @@ def main(data_dir: str, script_dir: str, port: str, pacs_port: str, quiet_second
         peers=(pacs,),
     )
     plan = NodePlan(
-        data_dir=Path(data_dir),
-        address=address,
+        intake=IntakePlan(data_dir=Path(data_dir), journal_bytes=16 << 20),
+        listeners=(ListenerPlan(name="dicom", address=address),),
         study_quiet_seconds=float(quiet_seconds),
         retry=RetryPolicy(first_seconds=0.5, longest_seconds=1.0),
     )
-    with Ledger(plan.data_dir) as ledger:
+    with Ledger(plan.data_dir, check=True) as ledger:
         node = Node(
             ledger,
             plan,
-            listener=build(ports.LISTENERS, "dicom", listener, {}),
             senders={"dicom": build(ports.SENDERS, "dicom", sender, {})},
             analyst=WorkerProcess(make_stand_in(Path(script_dir))),
         )

@@ -15,10 +15,9 @@ from pynetdicom.sop_class import Verification
 
 from cds.errors import ConfigError, DeliveryError
 from cds.ports import ListenerAddress, Peer
-from cds.service import Node, NodePlan, RetryPolicy, WorkerProcess
+from cds.service import IntakePlan, ListenerPlan, Node, NodePlan, RetryPolicy, WorkerProcess
 from cds.store import Ledger
 from cds.testing.stand_in import Script, make_stand_in
-from cds_pacs.listener import DicomListener, ListenerSettings
 from cds_pacs.sender import DicomSender, SenderSettings
 from cds_pacs.testing import MiniPacs
 from cds_pacs.testing.instances import KEY_OBJECT, small_data_set, write_file
@@ -54,15 +53,14 @@ class World:
             peers=(self.pacs.peer(),),
         )
         plan = NodePlan(
-            data_dir=self.folder / "data",
-            address=address,
+            intake=IntakePlan(data_dir=self.folder / "data", journal_bytes=16 << 20),
+            listeners=(ListenerPlan(name="dicom", address=address, table={"drain_seconds": 5}),),
             study_quiet_seconds=1.0,
             retry=RetryPolicy(first_seconds=0.3, longest_seconds=0.5),
         )
         return Node(
             ledger,
             plan,
-            listener=DicomListener(ListenerSettings(drain_seconds=5)),
             senders={"dicom": DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5))},
             analyst=WorkerProcess(make_stand_in(self.folder / "script")),
         )
@@ -76,7 +74,11 @@ class World:
     def forward(self, study: int, *instances: int, **changes: object) -> None:
         for instance in instances:
             self.pacs.archive.add(write_file(self.folder, small_data_set(study, instance, **changes)))
-        self.pacs.forward(f"2.25.{study}", self.peer)
+        try:
+            self.pacs.forward(f"2.25.{study}", self.peer)
+        finally:
+            sent = time.monotonic()
+            until(lambda: self.node.filed_through() >= sent)
 
     def study(self, study: int = 1) -> dict[str, Any]:
         (found,) = self.ledger.state(f"2.25.{study}")["studies"]

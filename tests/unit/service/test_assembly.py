@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cds.service import StudyIntake
 from cds.service.assembly import Assembly
 from cds.store import Ledger
+from cds.testing.intake import FiledIntake
 from cds_pacs.testing.instances import received, small_data_set
 
 QUIET = 30.0
@@ -21,7 +21,7 @@ class Hall:
         self.ledger = ledger
         self.wall = datetime(2026, 1, 1, tzinfo=UTC)
         self.seconds = 1000.0
-        self.intake = StudyIntake(ledger, lambda: self.wall, "cds-pacs")
+        self.intake = FiledIntake(ledger, lambda: self.wall)
         self.restart()
 
     def restart(self) -> None:

@@ -10,9 +10,10 @@ import pytest
 from cds.domain.report import EncodedReport
 from cds.errors import DeliveryError, DeliveryPostponed
 from cds.ports import Peer
-from cds.service import RetryPolicy, StudyIntake
+from cds.service import RetryPolicy
 from cds.service.delivery import Courier
 from cds.store import Ledger
+from cds.testing.intake import FiledIntake
 from cds_pacs.testing.instances import COMPREHENSIVE_SR, ENCAPSULATED_PDF, received, small_data_set
 
 PEER = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, send_results=True)
@@ -46,7 +47,7 @@ class Office:
             clock=lambda: self.now,
             chance=lambda: 0.0,
         )
-        StudyIntake(ledger, lambda: self.now, "cds-pacs").take(received(small_data_set()))
+        FiledIntake(ledger, lambda: self.now).take(received(small_data_set()))
         (receiving,) = ledger.jobs.receiving()
         ledger.jobs.complete(receiving, "", self.now)
         (job,) = ledger.jobs.open_jobs()
