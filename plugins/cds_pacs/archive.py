@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import ClassVar, Final
 
 from pydicom.dataset import Dataset
 
+from cds.domain.diagnosis import Diagnosis, fail
 from cds.domain.records import Identity
 from cds.domain.same_person import contradiction
-from cds.errors import ArchiveError
+from cds.errors import ArchiveError, DeliveryError
 from cds.ports import ArchivedStudy, Peer
+from cds_pacs.examine import try_queries
+from cds_pacs.pool import Pool
 from cds_pacs.query import (
     FIND,
     ArchiveSettings,
@@ -26,6 +30,7 @@ from cds_pacs.query import (
     plain,
 )
 from cds_pacs.retrieve import get, instances_of, move
+from cds_pacs.upper_layer import Timeouts
 
 _DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DESCRIPTION: Final = 64
@@ -39,6 +44,21 @@ class DicomArchive:
 
     def __init__(self, settings: ArchiveSettings) -> None:
         self._settings = settings
+
+    def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterator[Diagnosis]:
+        """Look whether the peer can be asked; nothing is asked."""
+        settings = self._settings
+        timeouts = Timeouts(
+            connect=settings.connect_timeout_seconds,
+            associate=settings.acse_timeout_seconds,
+            message=settings.dimse_timeout_seconds,
+        )
+        try:
+            called = Pool(timeouts, settings.tls, idle_seconds=0.0).called(peer, calling_ae_title)
+        except DeliveryError as error:
+            yield fail(f"peer {peer.name}", str(error), "see [node.tls]")
+            return
+        yield from try_queries(peer, called, timeouts)
 
     def instances(self, study_instance_uid: str, peer: Peer, *, calling_ae_title: str) -> int | None:
         """How many instances of a study the peer has; None where it does not say, or does not know the study.

@@ -28,6 +28,15 @@ ANSWERED_BY_US: Final = frozenset({STORAGE_COMMITMENT, INSTANCE_AVAILABILITY})
 EITHER_ROLE: Final = frozenset({STORAGE_COMMITMENT})
 """SOP classes whose requestor may be the SCP: it reports to us what it keeps (PS3.4 J.3.3)."""
 
+STRUCTURED_REPORTS: Final = MappingProxyType(
+    {
+        "1.2.840.10008.5.1.4.1.1.88.22": "enhanced",
+        "1.2.840.10008.5.1.4.1.1.88.33": "comprehensive",
+        "1.2.840.10008.5.1.4.1.1.88.34": "comprehensive-3d",
+    }
+)
+"""The structured reports that a peer can be given, by their names in the configuration."""
+
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"

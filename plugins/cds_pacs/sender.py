@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,23 +14,25 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom.dsutils import encode as encode_data_set
 from pynetdicom.dsutils import split_dataset
 
+from cds.domain.diagnosis import Diagnosis, fail
 from cds.errors import DeliveryError, DeliveryPostponed
 from cds.ports import CommitmentReported, Peer, Reference, Tls
 from cds_pacs import commands, commitment
 from cds_pacs.client import Association
-from cds_pacs.contexts import EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, UNCOMPRESSED, requested_for
+from cds_pacs.contexts import (
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STRUCTURED_REPORTS,
+    UNCOMPRESSED,
+    requested_for,
+)
+from cds_pacs.examine import try_delivery
 from cds_pacs.pool import Pool
 from cds_pacs.status import Outcome, outcome_of
 from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts
 
 _LOG: Final = logging.getLogger(__name__)
 
-_SR_CLASSES: Final = {
-    "1.2.840.10008.5.1.4.1.1.88.22": "enhanced",
-    "1.2.840.10008.5.1.4.1.1.88.33": "comprehensive",
-    "1.2.840.10008.5.1.4.1.1.88.34": "comprehensive-3d",
-}
-"""The structured reports that a peer can be given, by their names in the configuration."""
 _LOWEST_PRIORITY: Final = 2
 
 
@@ -132,6 +134,15 @@ class DicomSender:
         except commitment.Refused as error:
             raise DeliveryError(f"peer {peer.name!r} {error}") from None
 
+    def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterator[Diagnosis]:
+        """Look whether the peer takes what it is to have; nothing is sent."""
+        try:
+            called = self._pool.called(peer, calling_ae_title)
+        except DeliveryError as error:
+            yield fail(f"peer {peer.name}", str(error), "see [node.tls]")
+            return
+        yield from try_delivery(peer, called, self._pool.timeouts)
+
     def close(self) -> None:
         """Release the associations that are kept."""
         self._pool.close()
@@ -142,14 +153,14 @@ class DicomSender:
             f"peer {peer.name!r} does not accept SOP Class {file.sop_class_uid} "
             f"in transfer syntax {file.transfer_syntax_uid}"
         )
-        if file.sop_class_uid not in _SR_CLASSES:
+        if file.sop_class_uid not in STRUCTURED_REPORTS:
             return refusal
-        contexts = requested_for((sop_class, file.transfer_syntax_uid) for sop_class in _SR_CLASSES)
+        contexts = requested_for((sop_class, file.transfer_syntax_uid) for sop_class in STRUCTURED_REPORTS)
         try:
             association = Association.open(self._pool.called(peer, calling_ae_title), contexts, self._pool.timeouts)
         except (AssociationEnded, AssociationRejected):
             return refusal
-        taken = [name for sop_class, name in _SR_CLASSES.items() if association.syntaxes(sop_class)]
+        taken = [name for sop_class, name in STRUCTURED_REPORTS.items() if association.syntaxes(sop_class)]
         association.release()
         if not taken:
             return f"{refusal}, nor any other structured report"
