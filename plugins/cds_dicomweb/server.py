@@ -58,7 +58,8 @@ class Connection:
     def cut(self) -> None:
         """Wake whoever waits on the socket, with its end."""
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            # Not the SSLSocket's own: it would take the TLS from under the thread that reads.
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError:
             return
 

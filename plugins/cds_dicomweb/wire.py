@@ -112,7 +112,7 @@ class Wire:
     def linger(self) -> None:
         """Read over what the caller still sends, a little: closing on unread bytes would take the answer back."""
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)  # the socket's, where it is an SSLSocket
             deadline, left = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
             while left > 0 and deadline > time.monotonic():
                 self._sock.settimeout(_LINGER_SECONDS)

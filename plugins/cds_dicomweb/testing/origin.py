@@ -61,8 +61,7 @@ class Origin:
         class Handler(_Handler):
             served = origin
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         if self.tls:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -91,6 +90,13 @@ class Origin:
     def data_sets(self) -> list[Dataset]:
         """What it keeps, without pixels."""
         return [dcmread(BytesIO(content), stop_before_pixels=True) for content in self.files.values()]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client may go whenever it likes."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ from cds_dicomweb.testing import Origin, RememberingIntake
 CALLER = Peer(name="caller", ae_title="CALLER", host="127.0.0.1", port=1, via="dicomweb")
 
 
-def listening(**changes: object) -> ListenerAddress:
+def address_with(**changes: object) -> ListenerAddress:
     values: dict[str, object] = {"ae_title": "CDS", "host": "127.0.0.1", "port": 0, "max_associations": 8}
     return ListenerAddress(**{**values, "accept_unknown": False, "peers": (CALLER,), **changes})  # type: ignore[arg-type]
 
@@ -36,13 +36,24 @@ def node() -> Iterator[Callable[..., Node]]:
     def start(
         address: ListenerAddress | None = None, intake: RememberingIntake | None = None, **settings: object
     ) -> Node:
-        made = Node(ListenerSettings(**settings), address or listening(), intake or RememberingIntake())  # type: ignore[arg-type]
+        made = Node(ListenerSettings(**settings), address or address_with(), intake or RememberingIntake())  # type: ignore[arg-type]
         started.append(made)
         return made
 
     yield start
     for one in started:
         one.listener.stop()
+
+
+@pytest.fixture
+def listening() -> Callable[..., ListenerAddress]:
+    """An address on loopback that `CALLER` may call, with changes."""
+    return address_with
+
+
+@pytest.fixture
+def caller() -> Peer:
+    return CALLER
 
 
 @pytest.fixture
