@@ -157,6 +157,7 @@ def _report(
         print("\n**The folder is in memory: fsync costs nothing there. Choose a disk with --folder.**")
     for reason in left_out:
         print(f"\nLeft out: {reason}.")
+    table.print_overview(rows, titles, print)
     table.print_rows(rows, titles, print)
     table.print_small(results.small, titles, print)
     table.print_targets(targets, print)

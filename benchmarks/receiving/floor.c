@@ -121,15 +121,16 @@ static void answer(size_t length, unsigned char context, unsigned asked)
     unsigned char reply[512], group[4] = {0};
     unsigned size, kind = asked | 0x8000;
     size_t at = 12 + 12;
-    unsigned char *sop_class = value(length, 0x0002, &size);
-    at += element(reply + at, 0x0002, sop_class, size);
+    unsigned char *found = value(length, 0x0002, &size);
+    at += element(reply + at, 0x0002, found, size);
     at += element(reply + at, 0x0100, &kind, 2);
-    at += element(reply + at, 0x0120, value(length, 0x0110, &size), 2);
+    found = value(length, 0x0110, &size);
+    at += element(reply + at, 0x0120, found, size);
     at += element(reply + at, 0x0800, "\x01\x01", 2);
     at += element(reply + at, 0x0900, "\0\0", 2);
     if (asked == 1) {
-        unsigned char *instance = value(length, 0x1000, &size);
-        at += element(reply + at, 0x1000, instance, size);
+        found = value(length, 0x1000, &size);
+        at += element(reply + at, 0x1000, found, size);
     }
     group[0] = (unsigned char)(at - 24);
     element(reply + 12, 0, group, 4);
@@ -141,13 +142,13 @@ static void answer(size_t length, unsigned char context, unsigned asked)
 static size_t meta(unsigned char *to, unsigned number, const char *vr, const void *from, unsigned size)
 {
     unsigned padded = size + size % 2;
-    int wide = !strcmp(vr, "OB");
+    int wide = !strcmp(vr, "OB"), before = wide ? 12 : 8;
     unsigned char head[12] = {2, 0, (unsigned char)number, 0, (unsigned char)vr[0], (unsigned char)vr[1]};
     head[wide ? 8 : 6] = (unsigned char)padded;
-    memset(to, 0, 12 + padded);
-    memcpy(to, head, 12);
-    memcpy(to + (wide ? 12 : 8), from, size);
-    return (wide ? 12 : 8) + padded;
+    memcpy(to, head, before);
+    memcpy(to + before, from, size);
+    memset(to + before + size, 0, padded - size);
+    return before + padded;
 }
 
 /* Open the file of an instance; preamble and file meta (PS3.10 7.1) go into `data`, before the data set. */
@@ -163,7 +164,8 @@ static int begin(size_t length, unsigned char context)
     at += meta(data + at, 0x01, "OB", "\0\1", 2);
     unsigned char *sop_class = value(length, 0x0002, &size);
     at += meta(data + at, 0x02, "UI", sop_class, size);
-    at += meta(data + at, 0x03, "UI", value(length, 0x1000, &size), size);
+    instance = value(length, 0x1000, &size);
+    at += meta(data + at, 0x03, "UI", instance, size);
     at += meta(data + at, 0x10, "UI", syntaxes[context], (unsigned)strlen((char *)syntaxes[context]));
     at += meta(data + at, 0x12, "UI", "2.25.302043790172249692526321623266752743501", 44);
     unsigned group = (unsigned)(at - 144);

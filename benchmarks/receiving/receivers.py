@@ -145,11 +145,11 @@ def _orthanc(folder: Path) -> Iterator[Receiver]:
 
 def _pynetdicom(folder: Path) -> Iterator[Receiver]:
     room, port = _room(folder, PYNETDICOM_TUNED), _free_port()
-    command = (sys.executable, "-m", "receiving.pynetdicom_tuned", str(port), str(room / "files"))
-    yield _receiver(PYNETDICOM_TUNED, "pynetdicom, tuned", command, port, "PYNETDICOM", room)
+    tuned = (sys.executable, "-m", "receiving.pynetdicom_tuned", str(port), str(room / "files"))
+    yield _receiver(PYNETDICOM_TUNED, "pynetdicom, tuned", tuned, port, "PYNETDICOM", room)
     room, port = _room(folder, "pynetdicom"), _free_port()
-    command = (sys.executable, "-m", "pynetdicom", "storescp", "-od", str(room / "files"), str(port))
-    yield _receiver("pynetdicom", "pynetdicom storescp", command, port, "STORESCP", room)
+    shipped = (sys.executable, "-m", "pynetdicom", "storescp", "-od", str(room / "files"), str(port))
+    yield _receiver("pynetdicom", "pynetdicom storescp", shipped, port, "STORESCP", room)
 
 
 def _ours(folder: Path, left_out: list[str]) -> Iterator[Receiver]:

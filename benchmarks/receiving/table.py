@@ -93,6 +93,17 @@ def _row(
     )
 
 
+def print_overview(found: Sequence[Row], titles: Mapping[str, str], write: Callable[[str], None]) -> None:
+    """Objects a second of every receiver in every block, as one Markdown table."""
+    blocks = list(dict.fromkeys((row.shape, row.associations) for row in found))
+    rates = {(row.key, row.shape, row.associations): row.rate for row in found}
+    write("\n### Objects a second; by kind of object, and associations at once\n")
+    write("| receiver | " + " | ".join(f"{shape} {associations}" for shape, associations in blocks) + " |")
+    write("|---|" + "---:|" * len(blocks))
+    for key in dict.fromkeys(row.key for row in found):
+        write(f"| {_title(key, titles)} | " + " | ".join(f"{rates[key, *block]:.0f}" for block in blocks) + " |")
+
+
 def print_rows(found: Sequence[Row], titles: Mapping[str, str], write: Callable[[str], None]) -> None:
     """The blocks as Markdown tables."""
     shapes = {shape.name: shape.title for shape in SHAPES}
