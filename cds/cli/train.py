@@ -36,27 +36,54 @@ def register(app: typer.Typer) -> None:
 
 
 def train_image(
-    manifest: Manifest, out: Out, device: Device = "auto", seed: Seed = 7, as_json: JsonOption = False
+    manifest: Manifest,
+    out: Out,
+    device: Device = "auto",
+    seed: Seed = 7,
+    bf16: Annotated[
+        bool | None,
+        typer.Option("--bf16/--no-bf16", help="Compute in bfloat16. Default: on for CUDA and CPUs with AVX512-BF16."),
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Compile the network. Default: as --bf16, given a C++ compiler."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train a chest X-ray model on columns path, label and, so that no person is on both sides, person."""
-    from cds.training.image import TrainSettings, train
+    """Train a chest X-ray model on columns path, label and, so that no person is on both sides, person.
 
+    The weights that ship were trained with --bf16 --compile.
+    """
+    from cds.training.image import TrainSettings, train
+    from cds.training.image_speed import with_speed
+
+    settings = with_speed(TrainSettings(seed=seed, device=device), bf16=bf16, compiled=compiled)
     with _bar() as bar:
-        result = train(manifest, out, settings=TrainSettings(seed=seed, device=device), progress=bar.counted)
+        result = train(manifest, out, settings=settings, progress=bar.counted)
     _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
 
 
 def train_fusion(
     out: Out,
     manifest: Annotated[Path | None, typer.Option(help="A real cohort; without it, the simulated one.")] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a new X-ray model: .npz of held-out images with X (n, d), y and group; needs --xray-card."
+        ),
+    ] = None,
+    xray_card: Annotated[
+        Path | None, typer.Option("--xray-card", help="JSON that lies beside the weights which made --embeddings.")
+    ] = None,
     seed: Seed = 7,
     as_json: JsonOption = False,
 ) -> None:
     """Train the fusion transformer on a real cohort, or rebuild the shipped one on the simulated cohort."""
     from cds.training.fusion import FusionTraining, train
 
+    settings = FusionTraining(seed=seed, embeddings=_named(embeddings), xray_card=_named(xray_card))
     with _bar() as bar:
-        result = train(out, manifest=manifest, settings=FusionTraining(seed=seed), progress=bar.shared)
+        result = train(out, manifest=manifest, settings=settings, progress=bar.shared)
     _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
 
 
@@ -89,6 +116,10 @@ def _existing(model: Path | None) -> Path | None:
     if model is not None and not model.is_file():
         raise ConfigError(f"no weights at {model}; --model names a .safetensors file that `cds train` wrote")
     return model
+
+
+def _named(path: Path | None) -> str:
+    return "" if path is None else str(path)
 
 
 class _Bar:

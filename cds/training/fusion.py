@@ -123,6 +123,8 @@ def _load(path: Path) -> FusionWeights:
 
 def _xray_token(settings: FusionTraining) -> tuple[XrayToken, XraySpec]:
     """The token fitted on the given embeddings, or that of the shipped weights."""
+    if settings.xray_card and not settings.embeddings:
+        raise ConfigError("xray_card names the model that made the embeddings; give the embeddings with it")
     if not settings.embeddings:
         shipped = _load(SHIPPED)
         return shipped.xray, shipped.spec.xray

@@ -90,6 +90,13 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(manifest, res
     assert again.weights.read_bytes() == result.weights.read_bytes()
 
 
+def test_training_in_bfloat16_gives_other_weights_that_read_as_well(manifest, result, tmp_path):
+    half = train(manifest, tmp_path, settings=replace(TINY, half=True))
+    assert half.weights.read_bytes() != result.weights.read_bytes()
+    assert json.loads(half.sidecar.read_text())["training"]["settings"]["half"] is True
+    assert np.isfinite(half.metrics["held_out"]["auroc"]["value"])
+
+
 def test_a_checkpoint_of_other_settings_is_refused_and_a_cut_one_too(manifest, tmp_path):
     train(manifest, tmp_path, settings=TINY)
     with pytest.raises(ConfigError, match="other data or settings"):
