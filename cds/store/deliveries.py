@@ -37,8 +37,8 @@ class Deliveries:
         To one peer the revisions of a study go in their order.
         """
         with self._database.reading() as connection:
-            studies = dict.fromkeys(connection.scalars(_studies_due(at, peer).limit(limit)))
-            rows = connection.execute(_waiting(tuple(studies), peer)).all()
+            studies = dict.fromkeys(connection.scalars(studies_due(at, peer).limit(limit)))
+            rows = connection.execute(waiting_files(tuple(studies), peer)).all()
         deliveries = []
         for _, ways in groupby(rows, key=lambda row: (row.study_instance_uid, row.peer)):
             pending = [row for row in ways if row.state == DeliveryState.PENDING]
@@ -146,7 +146,8 @@ def _due(at: datetime, peer: str | None) -> ColumnElement[bool]:
     return due if peer is None else and_(DELIVERIES.c.peer == peer, due)
 
 
-def _studies_due(at: datetime, peer: str | None) -> Select[Any]:
+def studies_due(at: datetime, peer: str | None) -> Select[Any]:
+    """The studies of what is due, the longest due first; a study stands there once for each file."""
     return (
         select(REPORTS.c.study_instance_uid)
         .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
@@ -156,7 +157,7 @@ def _studies_due(at: datetime, peer: str | None) -> Select[Any]:
     )
 
 
-def _waiting(studies: Iterable[str], peer: str | None) -> Select[Any]:
+def waiting_files(studies: Iterable[str], peer: str | None) -> Select[Any]:
     """Every delivery of these studies; the state is looked at by the caller, so that the study's index leads."""
     query = (
         select(

@@ -116,3 +116,45 @@ def test_what_is_due_can_be_asked_of_one_peer(book) -> None:
     assert book.ledger.deliveries.anything_due(book.now, "pacs")
     assert not book.ledger.deliveries.anything_due(book.now, "other")
     assert not book.ledger.deliveries.anything_due(book.now - timedelta(seconds=1), "pacs")
+
+
+def test_the_first_file_decides_for_a_peer_that_takes_no_structured_report(book) -> None:
+    book.arrive()
+    book.complete()
+    job = book.job()
+    book.ledger.jobs.begin(job, book.now)
+    only = {"r.dcm": ["pacs"], "r.pdf": ["archive"]}
+    book.ledger.jobs.report(job, book.report(job), ("pacs", "archive"), book.now, only)
+    archive, pacs = book.ledger.deliveries.due(book.now)
+    assert [file.sop_instance_uid for file in archive.files] == ["2.25.9.2"]
+    assert [file.sop_instance_uid for file in pacs.files] == ["2.25.9"]
+    book.ledger.deliveries.sent(ids(pacs), book.now)
+    assert book.study()["state"] == "RUNNING"
+    book.ledger.deliveries.sent(ids(archive), book.now)
+    assert book.study()["state"] == "REPORTED"
+
+
+def test_a_backlog_costs_no_scan_of_all_rows(book) -> None:
+    from sqlalchemy.dialects import sqlite
+
+    from cds.store import deliveries
+
+    wanted = [
+        deliveries.waiting_files(["2.25.1"], "pacs"),
+        deliveries.studies_due(book.now, "pacs").limit(64),
+    ]
+    with book.ledger.deliveries._database.reading() as connection:
+        for query in wanted:
+            text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+            plan = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+            assert plan and not any(step.startswith("SCAN") for step in plan), plan
+
+
+def test_what_waited_too_long_for_a_peer_that_is_down_is_ended_a_part_at_a_time(book) -> None:
+    book.arrive()
+    book.reported(peers=("a", "b"))
+    book.later(hours=73)
+    before = book.now - timedelta(hours=72)
+    assert book.ledger.deliveries.give_up("a", before, "down", book.now) == 2
+    assert [one.peer for one in book.ledger.deliveries.due(book.now)] == ["b"]
+    assert book.ledger.deliveries.give_up("b", book.now - timedelta(hours=74), "down", book.now) == 0
