@@ -27,7 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 _USER, _PROVIDER = 0, 2
 """Source of an A-ABORT (PS3.8 table 9-26)."""
 
-_LINGER_SECONDS: Final = 2.0
+_LINGER_SECONDS: Final = 1.0
 _NOTICE_BYTES: Final = 4 << 20
 """Some 20,000 references."""
 
@@ -80,7 +80,7 @@ class Association:
             certificate = self._secure()
             self._serve(certificate)
         except OSError as error:
-            _LOG.warning("connection from %s: %s", self.address, type(error).__name__)
+            _LOG.warning("connection from %s broken: %s", self.address, error)
         except Exception as error:  # a defect of ours ends one association, not the node
             _LOG.error("association with %s: %s", self.address, type(error).__name__)
         finally:
