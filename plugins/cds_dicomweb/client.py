@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +64,7 @@ class Clients:
         path: str,
         *,
         headers: Mapping[str, str],
-        query: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
         content: Iterable[bytes] | None = None,
     ) -> Answer:
         """Send a request and read its answer whole.
@@ -97,14 +97,16 @@ class Clients:
         path: str,
         *,
         headers: Mapping[str, str],
-        query: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
         content: Iterable[bytes] | None = None,
     ) -> Iterator[httpx2.Response]:
         """Send a request; its answer is read by `within`. Errors as in `ask`."""
         url = root_of(peer) + path
         client = self._client(peer)
         try:
-            with client.stream(method, url, params=query, headers=dict(headers), content=content) as response:
+            with client.stream(
+                method, url, params=list(query) or None, headers=dict(headers), content=content
+            ) as response:
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
                     raise Unanswered(f"peer {peer.name}: the answer is compressed, which was not asked for")
                 yield response

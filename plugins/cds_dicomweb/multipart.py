@@ -14,8 +14,8 @@ MAX_HEAD_BYTES: Final = 8192
 
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
-_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
-"""RFC 2046 5.1.1: 1 to 70 characters, the last no space."""
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,199}[0-9A-Za-z'()+_,\-./:=?]")
+"""RFC 2046 5.1.1, the last no space; it allows 70 characters, but Orthanc sends 73."""
 
 
 class MultipartError(ValueError):
@@ -56,7 +56,7 @@ def media_type(text: str) -> MediaType:
 
 
 def is_boundary(text: str) -> bool:
-    """Whether a boundary is one that RFC 2046 allows."""
+    """Whether a boundary is of the characters that RFC 2046 allows, and no longer than 200."""
     return _BOUNDARY.fullmatch(text) is not None
 
 
