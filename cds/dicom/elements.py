@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +26,9 @@ EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 IMPLICIT: Final = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, "1.2.840.113619.5.2"})
 DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 MAX_INFLATED_BYTES: Final = 1 << 30
+_HELD_BYTES: Final = 8 << 20
+_FED_BYTES: Final = 64 << 10
+_PART_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
 """Real objects nest about ten deep; far deeper nesting is an attack on recursive readers."""
 
@@ -32,6 +37,9 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
+_BEFORE_THE_FIRST: Final = 0x0007FFFF
+"""Groups below 0008 belong to commands and files."""
+_NOTHING: Final = frozenset[int]()
 _SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
@@ -46,17 +54,52 @@ def inflate(data: Bytes, max_bytes: int = MAX_INFLATED_BYTES) -> bytes:
     MalformedInstance
         When the stream is broken or cut, bytes follow it, or it grows beyond `max_bytes`.
     """
+    return b"".join(_inflated_parts(data, max_bytes))
+
+
+@contextmanager
+def inflated(data: Bytes, max_bytes: int = MAX_INFLATED_BYTES) -> Iterator[Buffer]:
+    """The same in bounded memory: what is large lies in a temporary file while it is looked at.
+
+    Raises
+    ------
+    MalformedInstance
+        As `inflate`.
+    OSError
+        When there is no room for the file.
+    """
+    with SpooledTemporaryFile(_HELD_BYTES) as file:
+        for part in _inflated_parts(data, max_bytes):
+            file.write(part)
+        if file.tell() <= _HELD_BYTES:
+            file.seek(0)
+            yield file.read()
+            return
+        file.flush()
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield mapped
+
+
+def _inflated_parts(data: Bytes, max_bytes: int) -> Iterator[bytes]:
     stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(data, max_bytes)
-    except zlib.error as error:
-        raise MalformedInstance("the deflated data set cannot be inflated") from error
+    length = crc = fed = 0
+    rest: Bytes = b""
+    while not stream.eof and (rest or fed < len(data)):
+        if not rest:
+            rest, fed = data[fed : fed + _FED_BYTES], fed + _FED_BYTES
+        try:
+            part = stream.decompress(rest, _PART_BYTES)
+        except zlib.error as error:
+            raise MalformedInstance("the deflated data set cannot be inflated") from error
+        rest = stream.unconsumed_tail
+        length, crc = length + len(part), zlib.crc32(part, crc)
+        if length > max_bytes:
+            raise MalformedInstance(f"the deflated data set inflates to more than {max_bytes} bytes")
+        yield part
     if not stream.eof:
-        raise MalformedInstance(f"the deflated data set is cut, or inflates to more than {max_bytes} bytes")
-    trailer = struct.pack("<LL", zlib.crc32(inflated), len(inflated))
-    if stream.unused_data not in (b"", b"\0", trailer):
+        raise MalformedInstance("the deflated data set is cut")
+    if stream.unused_data + bytes(data[fed:]) not in (b"", b"\0", struct.pack("<LL", crc, length)):
         raise MalformedInstance("bytes follow the end of the deflated data set")
-    return inflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +187,18 @@ class _Walker:
         self._tag = struct.Struct(encoding.order + "HH").unpack_from
         self._short = struct.Struct(encoding.order + "H").unpack_from
         self._long = struct.Struct(encoding.order + "L").unpack_from
+        self._head = struct.Struct(encoding.order + ("HH2sH" if encoding.explicit else "HHL")).unpack_from
 
     def data_set(self, offset: int, end: int, depth: int, delimited: bool = False) -> int:
         """Walk elements from `offset` to `end`, or to the Item Delimitation Item; the offset behind."""
         if depth > MAX_DEPTH:
             raise MalformedInstance(f"sequences are nested more than {MAX_DEPTH} deep")
-        previous = -1
+        previous = _BEFORE_THE_FIRST if depth == 0 else -1
+        plain = self._explicit_run if self._encoding.explicit else self._implicit_run
         while offset < end:
+            offset, previous = plain(offset, end, previous, self._wanted if depth == 0 else _NOTHING)
+            if offset == end:
+                break
             tag, vr, length, value = self._element(offset, end)
             if delimited and tag == _ITEM_END:
                 return value
@@ -165,6 +213,34 @@ class _Walker:
         if delimited:
             raise MalformedInstance("the data set ends inside an item of a sequence")
         return offset
+
+    def _explicit_run(self, offset: int, end: int, previous: int, wanted: frozenset[int]) -> tuple[int, int]:
+        """Walk quickly over elements with a short VR; the offset of the first that is not so plain, or not right."""
+        data, head, found, short_vrs, last = self._data, self._head, self.found, _SHORT_VRS, end - 8
+        while offset <= last:
+            group, number, vr, length = head(data, offset)
+            tag = group << 16 | number
+            behind = offset + 8 + length
+            if vr not in short_vrs or tag <= previous or behind > end:
+                break
+            if tag in wanted:
+                found[tag] = bytes(data[offset + 8 : behind])
+            offset, previous = behind, tag
+        return offset, previous
+
+    def _implicit_run(self, offset: int, end: int, previous: int, wanted: frozenset[int]) -> tuple[int, int]:
+        """The same for elements of defined length before Pixel Data, whose VR is not told."""
+        data, head, found, last = self._data, self._head, self.found, end - 8
+        while offset <= last:
+            group, number, length = head(data, offset)
+            tag = group << 16 | number
+            behind = offset + 8 + length
+            if tag <= previous or tag >= PIXEL_DATA or behind > end:
+                break
+            if tag in wanted:
+                found[tag] = bytes(data[offset + 8 : behind])
+            offset, previous = behind, tag
+        return offset, previous
 
     def _element(self, offset: int, end: int) -> tuple[int, bytes, int, int]:
         """Tag, VR (``b""`` where implicit), length and the offset of the value."""
@@ -234,7 +310,7 @@ class _Walker:
 
 def _check_order(tag: int, previous: int, depth: int) -> None:
     """Elements ascend, each once (PS3.5 7.1); groups below 0008 belong to commands and files."""
-    if tag <= previous:
+    if tag <= previous and previous != _BEFORE_THE_FIRST:
         raise MalformedInstance(f"element {_name(tag)} follows {_name(previous)}: out of order")
     if tag >> 16 == 0xFFFE or (depth == 0 and tag >> 16 < 0x0008):
         raise MalformedInstance(f"{_name(tag)} does not belong into a data set")

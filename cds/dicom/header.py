@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -94,8 +95,8 @@ def parse_header(data_set: Bytes, transfer_syntax_uid: str) -> Header:
     """
     if not text.uid(transfer_syntax_uid.encode("ascii", "replace")):
         raise MalformedInstance("the transfer syntax UID is no valid UID")
-    whole = elements.inflate(data_set) if transfer_syntax_uid in elements.DEFLATED else data_set
-    found = elements.values(whole, transfer_syntax_uid, WANTED)
+    with elements.inflated(data_set) if transfer_syntax_uid in elements.DEFLATED else nullcontext(data_set) as whole:
+        found = elements.values(whole, transfer_syntax_uid, WANTED)
     return header_of(found, transfer_syntax_uid)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, time, timedelta, timezone
 from threading import Lock
 from typing import Final
 
@@ -43,8 +43,11 @@ def decode(value: bytes, codecs: tuple[str, ...] = ("latin_1",)) -> str:
 
 def day(value: bytes) -> date | None:
     """A DA value (PS3.5 6.2), also in the retired form with points."""
+    digits = decode(value).replace(".", "")
+    if len(digits) != 8 or not digits.isdecimal():
+        return None
     try:
-        return datetime.strptime(decode(value).replace(".", ""), "%Y%m%d").date()
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
 

@@ -133,7 +133,10 @@ class _Room:
 
 def _checked(announced: Announced, data_set: Bytes) -> Header:
     """Parse, and compare with the request (PS3.7 9.1.1.1)."""
-    header = parse_header(data_set, announced.transfer_syntax_uid)
+    try:
+        header = parse_header(data_set, announced.transfer_syntax_uid)
+    except OSError as error:
+        raise OutOfResources(f"the disk has no room to inflate it: {error.strerror}") from None
     if announced.sop_instance_uid != header.sop_instance_uid:
         raise MismatchedInstance(f"the data set is not the announced SOP Instance but {header.sop_instance_uid}")
     if announced.sop_class_uid != header.sop_class_uid:

@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cds.dicom import elements
+from cds.dicom import elements, text
 from cds.dicom.header import Header, parse_header
 from cds.errors import MalformedInstance
 
@@ -200,6 +200,24 @@ def test_a_deflated_data_set_is_read_and_a_cut_one_is_malformed() -> None:
 def test_inflating_stops_at_the_cap() -> None:
     with pytest.raises(MalformedInstance, match="more than 1000 bytes"):
         elements.inflate(deflated(bytes(100_000)), max_bytes=1000)
+
+
+@pytest.mark.parametrize("size", [100, 20 << 20])
+def test_what_was_inflated_is_the_same_in_memory_and_in_a_file(size: int) -> None:
+    content = bytes(range(256)) * (size // 256)
+    with elements.inflated(deflated(content)) as whole:
+        assert bytes(whole[:]) == content
+
+
+def test_a_date_that_is_none_is_not_guessed() -> None:
+    assert [text.day(value) for value in (b"20200229", b"2020.02.29", b"20210229", b"2020021", b"2020 2 1", b"")] == [
+        date(2020, 2, 29),
+        date(2020, 2, 29),
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
 def encapsulated(fragments: bytes) -> bytes:
