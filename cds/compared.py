@@ -10,16 +10,10 @@ from collections.abc import Sequence
 from math import log
 from typing import Final
 
-from cds.domain.comparison import Change, Comparison, Trend
+from cds.domain.comparison import VARIABILITY, Change, Comparison, Trend
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.study import Study
 
-VARIABILITY: Final = 0.25
-"""A volume that changed by less may be the same: scans repeated on one day differ by up to 25 %.
-
-BTS guideline on pulmonary nodules 2015 (doi:10.1136/thoraxjnl-2015-207168), "How should nodule change be
-assessed?"; the repeated scans behind it are named in doi:10.1007/s00330-021-08302-0.
-"""
 SAME_PLACE: Final = 0.06
 """How far apart, as a share of the lungs' extent along each axis, one lesion may lie in two examinations.
 

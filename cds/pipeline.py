@@ -67,7 +67,7 @@ class Pipeline:
             findings=findings,
             knowledge=knowledge,
             impression=self.impression(findings, missing),
-            limits=(*_limits(evidence, findings), *_comparison_limits(comparisons)),
+            limits=(*_limits(evidence, findings), *_case_limits(case, comparisons)),
             comparisons=comparisons,
             inputs_hash=inputs_hash(case),
         )
@@ -101,8 +101,15 @@ class Pipeline:
         return tuple(made)
 
 
-def _comparison_limits(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    return (COMPARISON,) if any(each.changes for each in comparisons) else ()
+def _case_limits(case: Case, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """What the reader must know of what was there to be read: the study, and earlier ones."""
+    limits: list[str] = []
+    if case.held < case.expected:
+        limits.append(f"The study was read with {case.held} of {case.expected} instances: the others did not come.")
+    if any(each.changes for each in comparisons):
+        limits.append(COMPARISON)
+    limits += [f"Prior studies: not compared, or not all of them, because {reason}." for reason in case.not_compared]
+    return tuple(limits)
 
 
 def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[str, ...]:

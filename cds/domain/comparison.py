@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from cds.domain.code import Code
 from cds.domain.evidence import Modality, Observation
+
+
+VARIABILITY: Final = 0.25
+"""A volume that changed by less may be the same: scans repeated on one day differ by up to 25 %.
+
+BTS guideline on pulmonary nodules 2015 (doi:10.1136/thoraxjnl-2015-207168), "How should nodule change be
+assessed?"; the repeated scans behind it are named in doi:10.1007/s00330-021-08302-0.
+"""
 
 
 class Trend(StrEnum):

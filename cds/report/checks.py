@@ -78,6 +78,9 @@ def _numbers(report: Report) -> Iterator[tuple[str, float]]:
     for lab in report.case.records.labs:
         bounds = [lab.value, lab.reference_low, lab.reference_high]
         yield from ((f"laboratory value {lab.analyte.key}", value) for value in bounds if value is not None)
+    for comparison in report.comparisons:
+        changes = [number for each in comparison.changes for number in (each.volume_change, each.doubling_days)]
+        yield from (("a comparison with an earlier study", number) for number in changes if number is not None)
     yield from ((f"statement {each.subject.key}", each.score) for each in report.statements)
 
 

@@ -44,6 +44,28 @@ _EARLIER: Final = {
         "与既往检查的比较依据同一算法的测量；层厚、剂量、对比剂及吸气程度可能不同，且无人确认所匹配的结节为同一结节。"
     ),
     "the earlier study could not be read: {}": "既往检查无法读取：{}",
+    "The study was read with {n} of {n} instances: the others did not come.": (
+        "本次检查共{1}幅，读取时仅到达{0}幅，其余未到达。"
+    ),
+    "Prior studies: not compared, or not all of them, because {}.": "既往检查：未比较或未全部比较，原因：{}。",
+    "peer {} could not be asked for earlier studies": "无法向节点{}查询既往检查",
+    "peer {} did not send an earlier study": "节点{}未发送既往检查",
+    "an earlier study that came cannot be read": "收到的既往检查无法读取",
+    "an earlier study under the same Patient ID was not used: {}": "同一患者编号下的一项既往检查未采用：{}",
+    "earlier studies did not come within {n} s": "既往检查未在{}秒内到达",
+    "no earlier study that could be compared is in the archives that were asked": "所查询的归档中无可比较的既往检查",
+    "the study has no Patient ID or no date": "本次检查无患者编号或无日期",
+    "the disk does not take earlier studies": "磁盘无法保存既往检查",
+    "fetching them failed in the software": "软件获取既往检查失败",
+    "Patient ID differs": "患者编号不一致",
+    "issuer of the Patient ID differs": "患者编号签发机构不一致",
+    "birth date differs": "出生日期不一致",
+    "sex differs": "性别不一致",
+    "birth date and sex differ": "出生日期和性别不一致",
+    "nothing but the Patient ID agrees": "仅患者编号一致",
+    "only one of them names the issuer of the Patient ID, and birth date and sex do not both confirm it": (
+        "仅一方注明患者编号签发机构，且出生日期与性别未能共同证实"
+    ),
 }
 
 _SOURCE: Final = {

@@ -12,6 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from cds.domain.code import Code
 from cds.domain.evidence import Algorithm
 from cds.domain.report import Report
+from cds.domain.study import Study
 from cds.errors import ReportError
 from cds.report.identity import device_uid, instance_uid, series_uid, uid_of
 from cds.report.source import SourceHeader
@@ -73,15 +74,20 @@ def code_item(code: Code) -> Dataset:
 
 def references(report: Report) -> list[Dataset]:
     """Every instance that was used, by series: the items of a Hierarchical SOP Instance Reference."""
+    return [study_reference(report.study)]
+
+
+def study_reference(whole: Study) -> Dataset:
+    """Every instance of a study, by series (PS3.3 C.17.2.1)."""
     study = Dataset()
-    study.StudyInstanceUID = report.study.study_instance_uid
+    study.StudyInstanceUID = whole.study_instance_uid
     study.ReferencedSeriesSequence = []
-    for series in report.study.series:
+    for series in whole.series:
         item = Dataset()
         item.SeriesInstanceUID = series.series_instance_uid
         item.ReferencedSOPSequence = [sop_item(each.sop_class_uid, each.sop_instance_uid) for each in series.instances]
         study.ReferencedSeriesSequence.append(item)
-    return [study]
+    return study
 
 
 def sop_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:

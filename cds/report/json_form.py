@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cds.domain.code import Code
+from cds.domain.comparison import Change, Comparison
 from cds.domain.evidence import Algorithm, Evidence, ImageRegion, Measurement, Missing, Observation, Site
 from cds.domain.finding import Finding, Recommendation, Statement
 from cds.domain.records import LabResult
 from cds.domain.report import EncodedReport, Report
 from cds.report import json_shape as shape
+from cds.report import priors
 from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
 from cds.report.labels import BANNER, Bilingual
 from cds.report.laboratory import judged
 from cds.report.told import Earlier, gaps, limits, passage, sizes_said_earlier
-from cds.report.wording import base, clean, sentence
+from cds.report.wording import base, clean, rounded, sentence
 
 
 class JsonReport:
@@ -71,6 +73,8 @@ def as_json(report: Report) -> shape.ReportJson:
         "statements": [_statement(each) for each in report.statements],
         "recommendations": [_recommendation(each) for each in report.recommendations],
         "impression": _text(report.impression),
+        "priors": [_prior(each) for each in report.comparisons],
+        "not_compared": [_text((reason, chinese(reason))) for reason in report.case.not_compared],
         "said_earlier": [_earlier(each) for each in sizes_said_earlier(report)],
         "limits": [each[0] for each in said],
         "limits_zh": [each[1] for each in said],
@@ -98,6 +102,7 @@ def _inputs(report: Report) -> shape.InputsJson:
     records = report.case.records
     return {
         "images": [instance.sop_instance_uid for instance in report.study.instances],
+        "complete": _complete(report),
         "labs": [_lab(report, lab) for lab in records.labs],
         "texts": [
             {
@@ -114,6 +119,51 @@ def _inputs(report: Report) -> shape.InputsJson:
             {"source": each.source, "reason": clean(each.reason), "reason_zh": clean(chinese(each.reason))}
             for each in records.rejected
         ],
+    }
+
+
+def _complete(report: Report) -> shape.CompleteJson | None:
+    """None where nobody said how many there are."""
+    case = report.case
+    return {"held": case.held, "expected": case.expected} if case.expected else None
+
+
+def _prior(comparison: Comparison) -> shape.PriorJson:
+    return {
+        "title": _text(priors.heading(comparison)),
+        "text": [_text(each) for each in priors.sentences(comparison)],
+        "study_instance_uid": comparison.study_instance_uid,
+        "performed_on": comparison.performed_on.isoformat() if comparison.performed_on else None,
+        "days": comparison.days,
+        "modality": comparison.modality.value,
+        "reason": clean(comparison.reason),
+        "reason_zh": clean(chinese(comparison.reason)),
+        "changes": [_change(each) for each in comparison.changes],
+    }
+
+
+def _change(change: Change) -> shape.ChangeJson:
+    seen = change.now or change.then
+    return {
+        "code": _code(change.concept),
+        "site": _site(seen.site) if seen else None,
+        "matched": change.matched,
+        "then": _then(change.then),
+        "now": _then(change.now),
+        "trend": change.trend.value,
+        "volume_change": None if change.volume_change is None else round(change.volume_change, 4),
+        "doubling_days": None if change.doubling_days is None else round(change.doubling_days, 1),
+    }
+
+
+def _then(observation: Observation | None) -> shape.ThenJson | None:
+    if observation is None:
+        return None
+    return {
+        "observation": observation.id,
+        "assertion": observation.assertion.value,
+        "probability": None if observation.probability is None else rounded(observation.probability),
+        "measurements": [_measurement(each) for each in observation.measurements],
     }
 
 

@@ -85,6 +85,7 @@ class InputsJson(TypedDict):
     """Everything that went in; `images` are SOP Instance UIDs."""
 
     images: list[str]
+    complete: NotRequired[CompleteJson | None]
     labs: list[LabJson]
     texts: list[TextInputJson]
     spans: list[SpanJson]
@@ -219,6 +220,52 @@ class EarlierJson(TypedDict):
     observation: str
 
 
+class ThenJson(TypedDict):
+    """What was seen of something in one of two studies; `observation` is its id there."""
+
+    observation: str
+    assertion: str
+    probability: float | None
+    measurements: list[MeasurementJson]
+
+
+class ChangeJson(TypedDict):
+    """One thing then and now; not `matched` where only one of them stands.
+
+    `volume_change` is (now - then) / then, `doubling_days` the volume doubling time in days.
+    """
+
+    code: CodeJson
+    site: SiteJson | None
+    matched: bool
+    then: ThenJson | None
+    now: ThenJson | None
+    trend: str
+    volume_change: float | None
+    doubling_days: float | None
+
+
+class PriorJson(TypedDict):
+    """An earlier study beside the present one, `days` apart, by one modality; `text` has a sentence per change."""
+
+    title: TextJson
+    text: list[TextJson]
+    study_instance_uid: str
+    performed_on: str | None
+    days: int | None
+    modality: str
+    reason: str
+    reason_zh: str
+    changes: list[ChangeJson]
+
+
+class CompleteJson(TypedDict):
+    """How many instances of the study were here when it was read, of how many."""
+
+    held: int
+    expected: int
+
+
 class ReportJson(TypedDict):
     """One whole report."""
 
@@ -238,6 +285,8 @@ class ReportJson(TypedDict):
     statements: list[StatementJson]
     recommendations: list[RecommendationJson]
     impression: TextJson
+    priors: NotRequired[list[PriorJson]]
+    not_compared: NotRequired[list[TextJson]]
     said_earlier: NotRequired[list[EarlierJson]]
     limits: list[str]
     limits_zh: NotRequired[list[str]]

@@ -49,6 +49,7 @@ SECTIONS: Final[Mapping[str, Bilingual]] = MappingProxyType(
         "images": ("Images", "图像"),
         "contributions": ("What moved each probability", "各模态的贡献"),
         "measurements": ("Measurements", "测量"),
+        "priors": ("Compared with earlier studies", "与既往检查比较"),
         "said_earlier": ("Sizes in earlier reports", "既往报告中的大小"),
         "labs": ("Laboratory values used", "所用检验结果"),
         "texts": ("Text passages used", "所用文本片段"),

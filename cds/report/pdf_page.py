@@ -22,6 +22,7 @@ from cds.report.labels import BANNER
 from cds.report.pdf_findings import contributions, earlier, findings, impression, measurements, patient
 from cds.report.pdf_fonts import Fonts, fonts_for
 from cds.report.pdf_images import images
+from cds.report.pdf_priors import prior_studies
 from cds.report.pdf_sources import gates, knowledge, labs, limitations, missing, recommendations, software, texts
 from cds.report.pdf_style import AMBER, AMBER_INK, GREY, MARGIN, NAVY, WIDTH, Page, gap
 from cds.report.source import SourceHeader
@@ -43,6 +44,7 @@ SECTIONS: Final[tuple[Callable[[Page, Report], list[Flowable]], ...]] = (
     recommendations,
     contributions,
     measurements,
+    prior_studies,
     earlier,
     missing,
     labs,

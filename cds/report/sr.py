@@ -29,7 +29,15 @@ from cds.domain.report import EncodedReport, Report
 from cds.domain.study import Series
 from cds.report import sr_codes as codes
 from cds.report.checks import ensure_truthful, in_decimals
-from cds.report.envelope import MANUFACTURER, PRIVATE_SCHEME, encode, new_instance, references, sop_item
+from cds.report.envelope import (
+    MANUFACTURER,
+    PRIVATE_SCHEME,
+    encode,
+    new_instance,
+    references,
+    sop_item,
+    study_reference,
+)
 from cds.report.identity import device_uid, series_uid, uid_of
 from cds.report.source import SourceHeader, read_header
 from cds.report.sr_groups import groups
@@ -105,6 +113,8 @@ class StructuredReport:
         ds.VerificationFlag = report.verification
         ds.PreliminaryFlag = "PRELIMINARY"
         ds.CurrentRequestedProcedureEvidenceSequence = references(report)
+        if pertinent := _priors_used(report):
+            ds.PertinentOtherEvidenceSequence = pertinent
         ds.CodingSchemeIdentificationSequence = [_private_scheme()]
         if report.predecessor:
             ds.PredecessorDocumentsSequence = _predecessor(report, encoding, report.predecessor)
@@ -139,8 +149,16 @@ def _twin_uid(sop_instance_uid: str, name: str) -> str:
     return uid_of("twin", name, sop_instance_uid)
 
 
+def _priors_used(report: Report) -> list[Dataset]:
+    """Earlier studies that were compared (Pertinent Other Evidence Sequence, PS3.3 C.17.2)."""
+    compared = {each.study_instance_uid for each in report.comparisons if each.changes}
+    return [study_reference(prior) for prior in report.case.priors if prior.study_instance_uid in compared]
+
+
 def is_partial(report: Report) -> bool:
-    """Whether inputs were missing: labs or text, or a modality of which the study has a series."""
+    """Whether inputs were missing: instances, labs or text, or a modality of which the study has a series."""
+    if report.case.held < report.case.expected:
+        return True
     sent = {series.modality.upper() for series in report.study.series}
     return any(
         part.modality in ALWAYS_EXPECTED or sent & SERIES_OF.get(part.modality, frozenset()) for part in report.missing

@@ -35,6 +35,7 @@ COMMENT: Final = Code("121106", "DCM", "Comment")
 IMPRESSION: Final = Code("121073", "DCM", "Impression")
 DIFFERENTIAL: Final = Code("111023", "DCM", "Differential Diagnosis/Impression")
 FOLLOW_UP: Final = Code("111053", "DCM", "Recommended Follow-up")
+PREVIOUS_FINDING: Final = Code("121069", "DCM", "Previous Finding")
 RECOMMENDATION: Final = Code("121075", "DCM", "Recommendation")
 CHEST_IMAGING: Final = Code("413815006", "SCT", "Chest imaging")
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")  # TID 1500 row 10

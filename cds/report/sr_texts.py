@@ -10,6 +10,7 @@ from highdicom.sr.enum import RelationshipTypeValues
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
 from cds.domain.report import Report
+from cds.report import priors
 from cds.report import sr_codes as codes
 from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, BANNER, MODALITIES
@@ -41,6 +42,11 @@ def _items(report: Report) -> Iterator[TextContentItem]:
             yield codes.text(codes.EVIDENCE, observed(part, observation))
             if observation.span is not None:
                 yield codes.text(codes.TEXT_PASSAGE, _passage(report, observation))
+    for comparison in report.comparisons:
+        title = priors.heading(comparison)
+        for said in priors.sentences(comparison):
+            english = f"{title[0]} (Study {comparison.study_instance_uid}): {said[0]}"
+            yield from codes.both(codes.PREVIOUS_FINDING, (english, f"{title[1]}：{said[1]}"))
     for earlier in sizes_said_earlier(report):
         yield from codes.both(codes.SAID_EARLIER, earlier_sentence(earlier))
     for lab in report.case.records.labs:
@@ -52,6 +58,8 @@ def _items(report: Report) -> Iterator[TextContentItem]:
         yield from _gates(part)
     for absent in report.missing:
         yield from _gates(absent)
+    if report.case.expected:
+        yield codes.text(codes.GATE, _complete(report))
     for limit in limits(report):
         yield from codes.both(codes.LIMIT, limit)
     if report.predecessor:
@@ -89,6 +97,12 @@ def _passage(report: Report, observation: Observation) -> str:
     assert span is not None
     found = passage(report, observation)
     return f"{observation.id}, characters {span.start} to {span.end}: {found.words} [in the sentence: {found.sentence}]"
+
+
+def _complete(report: Report) -> str:
+    held, expected = report.case.held, report.case.expected
+    said = "passed" if held >= expected else "not passed"
+    return f"study, complete: {said}. {held} of {expected} instances"
 
 
 def _gates(part: Evidence | Missing) -> Iterator[TextContentItem]:

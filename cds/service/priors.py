@@ -13,7 +13,7 @@ from cds.dicom.read import read_studies
 from cds.domain.records import Identity
 from cds.domain.same_person import doubt
 from cds.domain.study import Patient, Study
-from cds.errors import ArchiveError, CdsError
+from cds.errors import ArchiveError, OutOfResources
 from cds.ports import Archive, ArchivedStudy, Moving, Peer
 from cds.service.analysis import defect
 from cds.service.prior_cache import PriorCache
@@ -34,6 +34,18 @@ _LOOK_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 60.0
 """A peer that failed is left alone so long, so that it does not hold up every study of a queue."""
 MOVED: Final = "fetched for the comparison with another study: makes no report of its own"
+
+
+NONE: Final = "no earlier study that could be compared is in the archives that were asked"
+NAMELESS: Final = "the study has no Patient ID or no date"
+UNREADABLE: Final = "an earlier study that came cannot be read"
+NO_ROOM: Final = "the disk does not take earlier studies"
+DEFECT: Final = "fetching them failed in the software"
+"""Why there is no comparison: without hosts and times, so that the same state of things gives the same report."""
+
+
+class _Unreadable(Exception):
+    """What came is not a study that could be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +101,7 @@ class Priors:
         self._plan = plan
         self._monotonic = monotonic
         self._pause = pause
-        self._silent: dict[str, tuple[float, str]] = {}
+        self._silent_until: dict[str, float] = {}
 
     def clear_up(self) -> int:
         """Remove what a crash left half fetched; how many studies."""
@@ -109,12 +121,11 @@ class Priors:
         try:
             self._cache.sweep()
             return self._gathered(attempt)
-        except (CdsError, OSError) as error:
-            reason = error.strerror or "a file cannot be read" if isinstance(error, OSError) else str(error)
-            return replace(attempt, not_compared=(f"earlier studies could not be fetched: {reason}",))
+        except OutOfResources:
+            raise
         except Exception as error:  # a defect here must not cost the report
             defect("fetching earlier studies", error)
-            return replace(attempt, not_compared=("earlier studies could not be fetched: a defect of the software",))
+            return replace(attempt, not_compared=(DEFECT,))
 
     def _gathered(self, attempt: Attempt) -> Attempt:
         study = _looked_at(attempt)
@@ -123,7 +134,7 @@ class Priors:
             return attempt
         gathering = _Gathering(study, self._monotonic() + _PATIENCE_SECONDS)
         if not study.patient.patient_id.strip() or study.started_at is None:
-            gathering.reasons.append("earlier studies were not looked for: the study has no Patient ID or no date")
+            gathering.reasons.append(NAMELESS)
         else:
             for peer, archived in self._candidates(gathering, kind):
                 if len(gathering.found) < self._plan.at_most:
@@ -140,20 +151,18 @@ class Priors:
                     listed.setdefault(archived.study_instance_uid, (peer, archived))
         found = sorted(listed.values(), key=_preference)
         if not found and not gathering.reasons:
-            gathering.reasons.append("no earlier study of the patient that could be compared is in any archive asked")
+            gathering.reasons.append(NONE)
         return found[: 2 * self._plan.at_most]
 
     def _listed(self, gathering: _Gathering, peer: Peer) -> tuple[ArchivedStudy, ...]:
-        silent_until, why = self._silent.get(peer.name, (0.0, ""))
         try:
-            if self._monotonic() < silent_until:
-                raise ArchiveError(why)
-            return self._archives[peer.via].studies(gathering.patient, peer, calling_ae_title=self._ae_title)
+            if self._monotonic() >= self._silent_until.get(peer.name, 0.0):
+                return self._archives[peer.via].studies(gathering.patient, peer, calling_ae_title=self._ae_title)
         except ArchiveError as error:
-            if not why or self._monotonic() >= silent_until:
-                self._silent[peer.name] = (self._monotonic() + _PAUSE_SECONDS, str(error))
-            gathering.reasons.append(f"earlier studies could not be looked for: {error}")
-            return ()
+            _LOG.warning("earlier studies were not looked for: %s", error)
+            self._silent_until[peer.name] = self._monotonic() + _PAUSE_SECONDS
+        gathering.reasons.append(f"peer {peer.name!r} could not be asked for earlier studies")
+        return ()
 
     def _fits(self, study: Study, archived: ArchivedStudy, kind: frozenset[str]) -> bool:
         assert study.started_at is not None
@@ -171,10 +180,18 @@ class Priors:
             return
         try:
             prior = _read(uid, self._files(peer, archived))
-        except (ArchiveError, OSError) as error:
-            why = str(error) if isinstance(error, ArchiveError) else error.strerror or "a file cannot be read"
-            _LOG.warning("study %s: not fetched for a comparison: %s", uid, why)
-            gathering.reasons.append(f"an earlier study could not be fetched: {why}")
+        except _Unreadable as error:
+            _LOG.warning("study %s: not compared: %s", uid, error)
+            self._cache.drop(uid)
+            gathering.reasons.append(UNREADABLE)
+            return
+        except ArchiveError as error:
+            _LOG.warning("study %s: not fetched for a comparison: %s", uid, error)
+            gathering.reasons.append(f"peer {peer.name!r} did not send an earlier study")
+            return
+        except OSError as error:
+            _LOG.error("study %s: not fetched for a comparison: %s", uid, error.strerror)
+            gathering.reasons.append(NO_ROOM)
             return
         if suspicion := doubt(gathering.patient, _identity(prior.patient)):
             self._cache.drop(uid)
@@ -228,9 +245,9 @@ def _kind(study: Study) -> frozenset[str] | None:
 def _read(study_instance_uid: str, files: Sequence[Path]) -> Study:
     studies, unreadable = read_studies(files)
     if unreadable:
-        raise ArchiveError(f"{len(unreadable)} of its {len(files)} files cannot be read: {unreadable[0].reason}")
+        raise _Unreadable(f"{len(unreadable)} of its {len(files)} files cannot be read: {unreadable[0].reason}")
     if [study.study_instance_uid for study in studies] != [study_instance_uid]:
-        raise ArchiveError("what came is not the study that was asked for")
+        raise _Unreadable("what came is not the study that was asked for")
     return studies[0]
 
 
