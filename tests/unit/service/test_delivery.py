@@ -11,8 +11,9 @@ from cds.domain.report import EncodedReport
 from cds.errors import DeliveryError, DeliveryPostponed
 from cds.ports import Peer
 from cds.service import RetryPolicy
-from cds.service.delivery import Courier
+from cds.service.delivery import SR_CLASSES, Courier, recipients
 from cds.store import Ledger
+from cds.store.report_files import StoredFile
 from cds.testing.intake import FiledIntake
 from cds_pacs.testing.instances import COMPREHENSIVE_SR, ENCAPSULATED_PDF, received, small_data_set
 
@@ -173,3 +174,54 @@ def test_a_peer_that_is_no_longer_configured_is_refused_with_the_reason(office: 
         clock=lambda: office.now,
     ).deliver(delivery)
     assert "no peer 'pacs'" in office.study()["reason"]
+
+
+def stored(name: str, writer: str, sop_class_uid: str = "") -> StoredFile:
+    return StoredFile(
+        name=name,
+        media_type="",
+        sop_instance_uid="2.25.1",
+        sop_class_uid=sop_class_uid,
+        path=name,
+        sha256="",
+        size=0,
+        writer=writer,
+    )
+
+
+FILES = [
+    stored("plain", "sr", SR_CLASSES["comprehensive"]),
+    stored("3d", "sr", SR_CLASSES["comprehensive-3d"]),
+    stored("pdf", "pdf", ENCAPSULATED_PDF),
+    stored("seg", "seg", "1.2.840.10008.5.1.4.1.1.66.4"),
+]
+
+
+def taker(name: str, **profile: Any) -> Peer:
+    return Peer(name=name, ae_title="X", host="127.0.0.1", port=104, send_results=True, **profile)
+
+
+def had(files: Sequence[StoredFile], peer: Peer) -> list[str]:
+    return [name for name, names in recipients(files, [peer]).items() if peer.name in names]
+
+
+def test_a_peer_has_what_the_writers_that_it_names_made_and_one_structured_report() -> None:
+    assert had(FILES, taker("a", sr_class="comprehensive")) == ["plain", "pdf"]
+    assert had(FILES, taker("a", sr_class="comprehensive-3d")) == ["3d", "pdf"]
+    assert had(FILES, taker("a", sr_class="comprehensive", send=("sr", "seg"))) == ["plain", "seg"]
+    assert had(FILES, taker("a", send=("pdf",))) == ["pdf"]
+
+
+def test_a_class_that_was_not_written_is_replaced_by_the_report_that_there_is() -> None:
+    assert had(FILES, taker("a", sr_class="enhanced")) == ["plain", "pdf"]
+
+
+def test_what_no_writer_signed_goes_to_everyone() -> None:
+    assert had([stored("old", "", SR_CLASSES["comprehensive"])], taker("a", sr_class="enhanced", send=("pdf",))) == [
+        "old"
+    ]
+
+
+def test_two_peers_with_two_classes_each_have_their_own() -> None:
+    peers = [taker("a", sr_class="comprehensive"), taker("b", sr_class="comprehensive-3d")]
+    assert recipients(FILES, peers) == {"plain": ("a",), "3d": ("b",), "pdf": ("a", "b"), "seg": ()}
