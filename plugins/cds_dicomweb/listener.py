@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cds.errors import ConfigError
 from cds.ports import Intake, ListenerAddress
 from cds_dicomweb.desk import Desk
 from cds_dicomweb.server import Caps, ConnectionServer, listening_socket
@@ -15,15 +14,13 @@ from cds_dicomweb.wire import Pace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """Times in seconds.
+    """Times in seconds; an empty `host` is the node's own, `path` is the root of the service.
 
-    An empty `host` is the node's own, and port 0 the node's own port: right where DICOMweb is all
-    that the node listens for. Beside another listener it needs a port of its own; ``8043`` is a
-    good one. `path` is the root of the service.
+    `max_connections` counts who is connected, `ListenerAddress.max_associations` the requests at once.
+    While a body comes we wait `grace_seconds` in all, and a second more for each `bytes_per_second`.
     """
 
     host: str = ""
-    port: int = 0
     path: str = "/dicom-web"
     max_connections: int = 100
     max_connections_per_address: int = 32
@@ -51,16 +48,13 @@ class DicomWebListener:
         Raises
         ------
         ConfigError
-            When the TLS files are not usable, or several processes would share a port with another protocol.
+            When the TLS files are not usable.
         OSError
             When the port is taken, or the address is not ours.
         """
         settings = self._settings
-        if address.shared and not settings.port:
-            raise ConfigError("node.dicomweb.port: with several processes DICOMweb needs a port of its own, like 8043")
         tls = ServerTls(address.tls) if address.tls else None
-        host, port = settings.host or address.host, settings.port or address.port
-        sock = listening_socket(host, port, is_shared=address.shared)
+        sock = listening_socket(settings.host or address.host, address.port, is_shared=address.shared)
         caps = Caps(
             connections=settings.max_connections,
             connections_per_address=settings.max_connections_per_address,

@@ -37,7 +37,6 @@ class Pace:
     body comes, we wait `grace_seconds` in all, and a second more for each `bytes_per_second`.
     """
 
-    handshake_seconds: float = 10.0
     head_seconds: float = 15.0
     grace_seconds: float = 30.0
     bytes_per_second: int = 10_000
@@ -52,6 +51,7 @@ class Wire:
         self._sock = sock
         self._pace = pace
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=pace.head_bytes)
+        self._is_closed = False
 
     def request(self) -> h11.Request:
         """The head of the next request.
@@ -127,11 +127,9 @@ class Wire:
         try:
             return self._http.next_event()
         except h11.RemoteProtocolError as error:
-            if self._http.their_state is h11.CLOSED or self._is_closed:
+            if self._is_closed:
                 raise Gone from None
             raise BadRequest(error.error_status_hint) from None
-
-    _is_closed = False
 
     def _receive(self, seconds: float) -> int:
         if seconds <= 0:

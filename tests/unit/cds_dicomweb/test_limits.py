@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from cds.errors import ConfigError, OutOfResources
-from cds_dicomweb.listener import DicomWebListener, ListenerSettings
+from cds.errors import OutOfResources
 from cds_dicomweb.testing import RememberingIntake
 from cds_pacs.testing.instances import encoded, part10, small_data_set
 
@@ -234,17 +233,12 @@ def test_threads_and_descriptors_are_back_at_the_baseline_after_load(node, until
         until(lambda: len(os.listdir("/proc/self/fd")) <= len(files))
 
 
-def test_several_processes_need_a_port_of_their_own(listening) -> None:
-    with pytest.raises(ConfigError, match=r"node\.dicomweb\.port"):
-        DicomWebListener(ListenerSettings()).start(listening(shared=True), RememberingIntake())
-
-
-def test_several_listeners_share_a_port_of_their_own(node, listening) -> None:
+def test_several_listeners_share_a_port(node, listening) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    first = node(address=listening(shared=True), port=port)
-    second = node(address=listening(shared=True), port=port)
+    first = node(address=listening(shared=True, port=port))
+    second = node(address=listening(shared=True, port=port))
     assert first.port == second.port == port
     for number in range(1, 21):
         assert post(first.url, body(part10(small_data_set(instance=number)))).status_code == 200
