@@ -19,13 +19,19 @@ def serve(config: ConfigOption = None) -> None:
     """Receive studies, analyse them and send reports back; SIGTERM drains and exits 0."""
     from cds import logs
     from cds.app import node
+    from cds.web import serving
 
     settings = load(config)
     logs.configure()
     os.umask(0o077)  # what lies in data_dir is for this user alone: it names patients
 
-    def started(port: int) -> None:
-        typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
-        sys.stdout.flush()
+    running = node(settings)
+    with serving(settings, running.ledger, running.complaints) as web_port:
 
-    node(settings).run(started)
+        def started(port: int) -> None:
+            typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
+            if web_port:
+                typer.echo(f"web pages at http://{settings.web.host}:{web_port}/readyz")
+            sys.stdout.flush()
+
+        running.run(started)

@@ -69,6 +69,8 @@ class Filer:
         self._journals: list[_Pending] = []
         self._filing = threading.Lock()
         self._stopping = threading.Event()
+        self.trouble = ""
+        """Why nothing can be filed now; what arrives waits in the journals."""
         self._threads = [
             threading.Thread(target=self._run, args=(_NICENESS, 0.0), name="cds-filer", daemon=True),
             threading.Thread(target=self._run, args=(0, _HALF), name="cds-filer-in-need", daemon=True),
@@ -147,10 +149,11 @@ class Filer:
         while not self._stopping.wait(pause):
             try:
                 pause = 0.0 if self.run_once(at_least_full) else _LOOK_SECONDS
-                told = ""
+                if told:
+                    told = self.trouble = ""
             except (OutOfResources, OSError) as error:
                 if str(error) != told:
-                    told = str(error)
+                    told = self.trouble = str(error)
                     _LOG.error("what arrives waits in the journals: %s", told)
                 pause = _RETRY_SECONDS
             except Exception as error:  # the journals keep what came; a defect must not end filing for ever

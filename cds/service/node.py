@@ -183,6 +183,17 @@ class Node:
         self._ledger.lock.release()
         _LOG.info("stopped")
 
+    @property
+    def ledger(self) -> Ledger:
+        """The node's ledger."""
+        return self._ledger
+
+    def complaints(self) -> tuple[str, ...]:
+        """What keeps the node from taking studies now, one sentence each."""
+        silent = [f"no process of the listener {name!r} is alive" for name in self._reception.silent()]
+        waiting = [f"what arrives waits in the journals: {self._filer.trouble}"] if self._filer.trouble else []
+        return (*silent, *waiting)
+
     def filed_through(self) -> float:
         """The moment up to which everything that had come stands in the ledger, on the monotonic clock."""
         return self._filer.filed_through()

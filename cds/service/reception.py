@@ -119,6 +119,11 @@ class Reception:
         self._watch.start()
         return ports[0]
 
+    def silent(self) -> tuple[str, ...]:
+        """Names of the listeners of which no process is alive."""
+        alive = {desk.name for desk in self._desks if desk.alive}
+        return tuple(listener.name for listener in self._listeners if listener.name not in alive)
+
     def stop(self, grace_seconds: float) -> None:
         """Let running transfers end for `grace_seconds`, then end every process."""
         self._stopping.set()
@@ -170,6 +175,17 @@ class _Desk:
         self._pipe: Connection | None = None
         self._started_at = self._due_at = 0.0
         self._pause_seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """The listener's name."""
+        return self._listener.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        child = self._child
+        return child is not None and child.exitcode is None
 
     @property
     def sentinel(self) -> int | None:

@@ -23,7 +23,7 @@ class ServedNode:
         self.configuration = folder / "cds.toml"
         self.configuration.write_text(
             f'data_dir = "data"\n[node]\nport = {port}\nstudy_quiet_seconds = {quiet_seconds}\n'
-            f"retry_seconds = 1\n{peers}\n{extra}\n"
+            f"retry_seconds = 1\n[web]\nport = 0\n{peers}\n{extra}\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
