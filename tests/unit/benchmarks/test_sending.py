@@ -18,6 +18,9 @@ from receiving.running import Running
 from receiving.sender import Address, echo_milliseconds, send, setup_milliseconds
 from receiving.wire import WireError
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""From Python 3.12 on, where the test runner has threads; the senders use nothing that these could hold."""
+
 REFUSING = """
 import sys
 from pynetdicom import AE, evt
