@@ -9,12 +9,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
+from cds.domain.diagnosis import Diagnosis
 from cds.domain.records import Identity
 from cds.domain.same_person import contradiction
 from cds.errors import ArchiveError, ConfigError, IntakeError
 from cds.ports import ArchivedStudy, Peer, Tls
 from cds_dicomweb import model
 from cds_dicomweb.client import Answer, Clients, Patience, Unanswered, is_confidential, within
+from cds_dicomweb.examine import try_queries
 from cds_dicomweb.fetch import StudyFolder
 from cds_dicomweb.multipart import MultipartError, media_type
 from cds_dicomweb.part10 import is_uid
@@ -64,6 +66,10 @@ class DicomWebArchive:
             answer_seconds=settings.answer_seconds,
         )
         self._clients = Clients(self, settings.tls, patience)
+
+    def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterator[Diagnosis]:
+        """Try the peer out; nothing of a patient is sent."""
+        return try_queries(peer, self._clients)
 
     def instances(self, study_instance_uid: str, peer: Peer, *, calling_ae_title: str) -> int | None:
         """How many instances of a study the peer has: by its own count, or counted; None for a study it has not.

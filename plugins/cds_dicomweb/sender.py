@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from cds.domain.diagnosis import Diagnosis
 from cds.errors import ConfigError, DeliveryError, DeliveryPostponed, MalformedInstance
 from cds.ports import Peer, Tls
 from cds_dicomweb.client import Answer, Clients, Patience, Unanswered
+from cds_dicomweb.examine import try_delivery
 from cds_dicomweb.model import MEDIA_TYPE, NoDicomJson, parse, read_results
 from cds_dicomweb.part10 import MAX_META_BYTES, file_meta
 from cds_dicomweb.status import Outcome, outcome_of_reason, outcome_of_status
@@ -48,6 +50,10 @@ class DicomWebSender:
             answer_seconds=settings.answer_seconds,
         )
         self._clients = Clients(self, settings.tls, patience)
+
+    def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterator[Diagnosis]:
+        """Try the peer out; nothing of a patient is sent."""
+        return try_delivery(peer, self._clients)
 
     def send(self, files: Sequence[Path], peer: Peer, *, calling_ae_title: str) -> None:
         """Deliver DICOM files in one request; return only when the peer names every one as stored.

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from cds.domain.diagnosis import Verdict
 from cds.domain.records import Identity
 from cds.errors import ArchiveError
 from cds.ports import Peer
@@ -115,6 +116,11 @@ def test_what_we_store_in_orthanc_is_counted_found_and_fetched(orthanc: Orthanc,
     assert archive.fetch("2.25.11", tmp_path / "back", orthanc.peer(), calling_ae_title="CDS") == 4
     sent = sorted(str(dcmread(file).to_json()) for file in files)
     assert sorted(str(dcmread(file).to_json()) for file in (tmp_path / "back").iterdir()) == sent
+
+
+def test_orthanc_passes_the_examination(orthanc: Orthanc) -> None:
+    for plugin in (DicomWebSender(SenderSettings()), DicomWebArchive(ArchiveSettings())):
+        assert [line.verdict for line in plugin.examine(orthanc.peer(), calling_ae_title="CDS")] == [Verdict.OK]
 
 
 def test_a_study_that_orthanc_has_not_is_not_fetched(orthanc: Orthanc, tmp_path: Path) -> None:
