@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from cds.domain.code import Code
 from cds.domain.evidence import Span
 from cds.errors import ReportError
 from cds.report.json_form import JsonReport, as_json
+from cds.report.sr import StructuredReport
 from support.reports import CREATED, STUDY, full_report, xray_only_report
 
 PROMISED = {
@@ -103,3 +108,34 @@ def test_both_languages_of_a_code_are_given(tmp_path: Path) -> None:
     code = as_json(full_report(tmp_path))["findings"][0]["code"]
     assert (code["meaning"], code["meaning_zh"]) == ("Pneumonia", "肺炎")
     assert Code(code["value"], code["scheme"], "").key == f"{code['scheme']}:{code['value']}"
+
+
+def test_every_encoding_carries_the_same_rounded_numbers(tmp_path: Path) -> None:
+    report = full_report(tmp_path)
+    said = as_json(report)["findings"][0]
+    ds = dcmread(BytesIO(StructuredReport().write(report)[0].content))
+    numbers = {
+        item.ConceptNameCodeSequence[0].CodeMeaning: float(item.MeasuredValueSequence[0].NumericValue)
+        for item in walk(ds)
+        if item.get("ValueType") == "NUM"
+    }
+    assert said["probability"] == 0.835
+    assert said["interval"] == [0.712, 0.913]
+    assert said["base"] == numbers["Base value that the contributions start from"] == 0.445
+    assert said["contributions"]["chest_xray"] == numbers["Contribution of chest X-ray to probability"] == 0.31
+    written = [str(item.MeasuredValueSequence[0].NumericValue) for item in walk(ds) if item.get("ValueType") == "NUM"]
+    assert all(len(number) <= 6 for number in written), written
+
+
+def walk(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence", []):
+        yield child
+        yield from walk(child)
+
+
+def test_json_gives_the_chinese_of_reasons_gates_and_limits(tmp_path: Path) -> None:
+    said = as_json(full_report(tmp_path))
+    assert said["missing"][0]["reason_zh"] == "未配置相应模块"
+    assert said["limits_zh"][0] == "本报告为辅助决策，未经确认：须由医师审阅图像及本报告。"
+    assert len(said["limits_zh"]) == len(said["limits"])
+    assert said["gates"][0]["reason_zh"] == "PA"

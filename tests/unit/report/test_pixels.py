@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom import dcmread
 
 from cds.domain.study import Instance
-from cds.report.pixels import LONGEST_SIDE, crop, heated, jpeg, shown
+from cds.report.pixels import LONGEST_SIDE, crop, heat_colours, heated, jpeg, shown
 from support.reports import series_of
 
 
@@ -78,3 +79,22 @@ def test_a_jpeg_is_the_same_every_time() -> None:
     grey = np.arange(4096, dtype=np.uint32).reshape(64, 64).astype(np.uint8)
     assert jpeg(grey) == jpeg(grey)
     assert jpeg(grey).startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(("centre", "width"), [("abc", "400"), ("1000", "0"), ("", "400"), ("\\90000", "10")])
+def test_a_window_that_is_none_hides_no_image(centre: str, width: str, tmp_path: Path) -> None:
+    instance = one(tmp_path, "DX", WindowCenter="987654", WindowWidth="123456")
+    raw = instance.path.read_bytes()
+    for old, new in ((b"987654", centre), (b"123456", width)):
+        raw = raw.replace(old, new.encode().ljust(6))
+    instance.path.write_bytes(raw)
+    picture = shown(instance)
+    assert picture is not None
+    assert int(np.ptp(picture.grey)) == 255
+
+
+def test_the_scale_of_the_heat_map_has_the_colours_of_the_map() -> None:
+    colours = heat_colours(3)
+    grey = np.full((8, 8), 128, dtype=np.uint8)
+    assert colours[0] == tuple(heated(grey, ((0.0, 0.0), (0.0, 0.0)))[4, 4])
+    assert colours[2] == tuple(heated(grey, ((1.0, 1.0), (1.0, 1.0)))[4, 4])

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cds.domain.evidence import Gate
 from cds.domain.report import Report
 from cds.errors import ReportError
+from cds.features.text.extractor import LIMITS as TEXT_LIMITS
+from cds.pipeline import LIMITS
 from cds.report.json_form import JsonReport
 from cds.report.terminal import show
+from cds.report.wording import impression
 from support.reports import HOSTILE, full_report, many_nodules_report, xray_only_report
 
 
@@ -72,3 +76,40 @@ def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:
 def test_what_is_no_report_is_refused(value: object) -> None:
     with pytest.raises(ReportError, match="this is no report: it lacks"):
         shown(value)
+
+
+def test_the_chinese_terminal_has_no_english_sentence_of_ours(tmp_path: Path) -> None:
+    said = shown(whole_chinese_report(tmp_path), "zh")
+    for expected in (
+        "版本 1 · 4 幅图像，2 项检验结果，1 份文本 · 未经确认",
+        "基线值 44.5 %, 胸部X线 +31.0",
+        "个百分点",
+        "✗ 胸部X线: 年龄: 年龄未知；模型由1至5岁儿童的图像训练",
+        "波形: 未配置相应模块",
+        "不适用：",
+        "报告文本由词表和规则读取",
+        "患者年龄未知",
+        "H (参考范围 0–5)",
+    ):
+        assert expected in said, expected
+    for english in ("percentage points", "images", "revision", "does not apply", "laboratory", "limit", "unverified"):
+        assert english not in said.lower(), english
+
+
+def whole_chinese_report(folder: Path) -> Report:
+    """Every kind of text of ours, none that a stranger wrote."""
+    report = full_report(folder)
+    gate = Gate(name="age", passed=False, reason="age unknown; the model was trained on children of 1 to 5 years")
+    evidence = (replace(report.evidence[0], gates=(gate,)), *report.evidence[1:])
+    (source,) = report.knowledge
+    recommendation = replace(source.recommendations[0], applies=False)
+    patient = replace(report.study.patient, age_years=None)
+    return replace(
+        report,
+        case=replace(report.case, study=replace(report.study, patient=patient)),
+        evidence=evidence,
+        findings=tuple(replace(each, reason="", calibrated_on="") for each in report.findings[:3]),
+        knowledge=(replace(source, recommendations=(recommendation,), statements=()),),
+        impression=impression(report.findings[:0], report.missing),
+        limits=LIMITS + TEXT_LIMITS,
+    )

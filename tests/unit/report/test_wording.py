@@ -10,10 +10,23 @@ from hypothesis import strategies as st
 
 from cds.domain.code import Code
 from cds.domain.evidence import Assertion, Measurement, Missing, Modality
-from cds.domain.finding import Finding, Statement, StatementKind
+from cds.domain.finding import Contribution, Finding, Statement, StatementKind
 from cds.domain.vocabulary import FINDINGS
 from cds.errors import ReportError
-from cds.report.wording import clean, impression, measure, number, one_line, path_sentence, percent, sentence, unit
+from cds.report.wording import (
+    base,
+    clean,
+    contributions_sentence,
+    impression,
+    measure,
+    number,
+    one_line,
+    path_sentence,
+    percent,
+    rounded,
+    sentence,
+    unit,
+)
 from support.reports import DIAMETER, FUSION, abstained, nodule, not_cancer, pneumonia
 
 
@@ -118,3 +131,48 @@ def test_a_statement_without_a_path_is_its_own_relation() -> None:
         text=("", ""),
     )
     assert path_sentence(statement) == "A —differs from→ B"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "said"),
+    [
+        (0.834567, 0.835, "84 %"),
+        (0.8344, 0.834, "83 %"),
+        (0.825, 0.825, "83 %"),
+        (0.00002, 0.001, "<1 %"),
+        (0.99998, 0.999, ">99 %"),
+        (0.0, 0.0, "0 %"),
+        (1.0, 1.0, "100 %"),
+        (0.01, 0.01, "1 %"),
+    ],
+)
+def test_a_probability_has_three_decimals_and_its_percentage_is_made_from_them(
+    value: float, kept: float, said: str
+) -> None:
+    assert rounded(value) == kept
+    assert percent(value) == percent(kept) == said
+
+
+@given(st.floats(0, 1))
+def test_rounding_is_idempotent_and_never_makes_certain_what_is_not(value: float) -> None:
+    assert rounded(rounded(value)) == rounded(value)
+    assert (rounded(value) in (0.0, 1.0)) == (value in (0.0, 1.0))
+    assert abs(rounded(value) - value) <= 0.001
+
+
+def test_contributions_start_from_a_base_value_and_add_up() -> None:
+    finding = pneumonia()
+    start = base(finding)
+    assert start == 0.445  # 0.835 - 0.31 - 0.12 + 0.04
+    english, chinese = contributions_sentence(finding)
+    assert english.startswith(
+        "Contributions to the probability, from a base value of 45 %: chest X-ray +31.0 percentage"
+    )
+    assert chinese.startswith("各模态对概率的贡献（基线值 45 %）：胸部X线 +31.0 个百分点；")
+
+
+def test_contributions_that_do_not_add_up_from_a_probability_have_no_base() -> None:
+    high = replace(pneumonia(), contributions=(Contribution(modality=Modality.XRAY, value=0.95),))
+    assert base(high) is None
+    assert "base value" not in contributions_sentence(high)[0]
+    assert base(replace(pneumonia(), contributions=())) is None
