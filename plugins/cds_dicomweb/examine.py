@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from cds.domain.diagnosis import Diagnosis, fail, ok, warn
 from cds.errors import ConfigError
@@ -10,43 +11,49 @@ from cds.ports import Peer
 from cds_dicomweb import model
 from cds_dicomweb.client import Answer, Clients, Unanswered, is_confidential
 
-_NOBODY_S_STUDY = "2.25.0"
+_NOBODY_S_STUDY: Final = "2.25.0"
 
 
 def try_delivery(peer: Peer, clients: Clients) -> Iterator[Diagnosis]:
-    """Whether there is something at the peer's URL that lets us in."""
+    """Whether there is something at the peer's URL that lets us in; it need not serve searches."""
     subject = f"peer {peer.name} takes"
-    try:
-        answer = clients.ask(peer, "OPTIONS", "/studies", headers={})
-        secure = is_confidential(peer)
-    except (ConfigError, Unanswered) as error:
-        yield _silent(subject, error)
-        return
-    if answer.status in (401, 403, 404) or answer.status // 100 == 3:
+    answer, confidential = _asked(peer, clients)
+    if isinstance(answer, Exception):
+        yield _silent(subject, answer)
+    elif answer.status in (401, 403, 404) or answer.status // 100 == 3:
         yield _unwelcome(subject, answer)
-    elif not secure:
+    elif not confidential:
         yield warn(subject, f"objects over plain http (status {answer.status})", "use https, where the peer has it")
     else:
         yield ok(subject, f"requests over HTTP (status {answer.status})")
 
 
 def try_queries(peer: Peer, clients: Clients) -> Iterator[Diagnosis]:
-    """Whether the peer answers a search for a study that nobody has."""
+    """Whether the peer answers searches, and may be searched by patient."""
     subject = f"peer {peer.name} answers"
-    query = (("StudyInstanceUID", _NOBODY_S_STUDY), ("limit", "1"))
-    try:
-        answer = clients.ask(peer, "GET", "/studies", headers={"Accept": model.MEDIA_TYPE}, query=query)
-        confidential = is_confidential(peer)
-    except (ConfigError, Unanswered) as error:
-        yield _silent(subject, error)
-        return
-    if answer.status in (200, 204):
+    answer, confidential = _asked(peer, clients)
+    if isinstance(answer, Exception):
+        yield _silent(subject, answer)
+    elif answer.status in (200, 204):
         yield ok(subject, "searches (QIDO-RS)")
     else:
         yield _unwelcome(subject, answer)
     if peer.priors and not confidential:
         mend = "give the peer a url with https, or set priors = false"
         yield fail(subject, "plain http, and a search by patient carries the Patient ID in its URL: no priors", mend)
+
+
+def _asked(peer: Peer, clients: Clients) -> tuple[Answer | ConfigError | Unanswered, bool]:
+    """What the peer says to a search for a study that nobody has; whether our URLs are confidential."""
+    query = (("StudyInstanceUID", _NOBODY_S_STUDY), ("limit", "1"))
+    try:
+        confidential = is_confidential(peer)
+    except ConfigError as error:
+        return error, True
+    try:
+        return clients.ask(peer, "GET", "/studies", headers={"Accept": model.MEDIA_TYPE}, query=query), confidential
+    except (ConfigError, Unanswered) as error:
+        return error, confidential
 
 
 def _silent(subject: str, error: Exception) -> Diagnosis:

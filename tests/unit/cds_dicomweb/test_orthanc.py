@@ -120,7 +120,8 @@ def test_what_we_store_in_orthanc_is_counted_found_and_fetched(orthanc: Orthanc,
 
 def test_orthanc_passes_the_examination(orthanc: Orthanc) -> None:
     for plugin in (DicomWebSender(SenderSettings()), DicomWebArchive(ArchiveSettings())):
-        assert [line.verdict for line in plugin.examine(orthanc.peer(), calling_ae_title="CDS")] == [Verdict.OK]
+        lines = list(plugin.examine(orthanc.peer(), calling_ae_title="CDS"))
+        assert [line.verdict for line in lines] == [Verdict.OK], lines
 
 
 def test_a_study_that_orthanc_has_not_is_not_fetched(orthanc: Orthanc, tmp_path: Path) -> None:
