@@ -243,7 +243,10 @@ def acceptance(kind: int, body: bytes) -> A_ASSOCIATE:
         if kind == _ASSOCIATE_AC:
             accepted = A_ASSOCIATE_AC()
             accepted.decode(whole)
-            return accepted.to_primitive()
+            primitive = accepted.to_primitive()
+            if primitive.presentation_context_definition_results_list:
+                return primitive
+            raise AssociationEnded("its acceptance speaks of no presentation context")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as error:
         raise AssociationEnded(f"its answer cannot be understood ({type(error).__name__})") from None
     raise AssociationEnded("it aborted the association" if kind == ABORT else f"it answered with PDU type {kind}")

@@ -34,7 +34,9 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def send(files: list[Path], peer: Peer) -> None:
-    settings = SenderSettings(connect_timeout_seconds=5, acse_timeout_seconds=5, dimse_timeout_seconds=5)
+    settings = SenderSettings(
+        connect_timeout_seconds=5, acse_timeout_seconds=5, dimse_timeout_seconds=5, idle_seconds=0
+    )
     DicomSender(settings).send(files, peer, calling_ae_title="CDS")
 
 
