@@ -118,6 +118,7 @@ def _of_group(group: Dataset) -> dict[str, object]:
         "assertion": meaning[codes["121052"]],
         "probability": probability,
         "interval": interval or None,
+        "base": numbers.pop("probability_base", None),
         "contributions": shares,
         "measurements": numbers,
     }
@@ -131,6 +132,7 @@ def _of_json(finding: FindingJson) -> dict[str, object]:
         "assertion": finding["assertion"],
         "probability": finding["probability"],
         "interval": finding["interval"],
+        "base": finding["base"],
         "contributions": finding["contributions"],
         "measurements": {each["quantity"]["value"]: each["value"] for each in finding["measurements"]},
     }
@@ -141,6 +143,7 @@ def _on_page(finding: FindingJson) -> list[str]:
     expected = [ASSERTIONS[finding["assertion"]][1], *finding["code"]["meaning"].split()]
     expected += [number(each["value"]) for each in finding["measurements"]]
     expected += [f"{100 * value:+.1f}" for value in finding["contributions"].values()]
+    expected += [f"{100 * finding['base']:.1f} %"] if finding["base"] is not None else []
     if finding["probability"] is not None:
         expected.append(percent(finding["probability"]))
     if finding["interval"] is not None:
