@@ -36,12 +36,13 @@ QUICK_SECONDS, SECONDS = 0.8, 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be measured."""
+    """What is to be measured; no further round is begun that would not end within `most_seconds`."""
 
     shapes: tuple[Shape, ...]
     associations: tuple[int, ...]
     rounds: int
     quick: bool
+    most_seconds: float = 700.0
 
     def most(self, shape: Shape) -> int:
         """How many objects a run of a fast receiver has."""
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="cds-benchmark-", dir=options.folder) as name:
         folder = Path(name)
-        found, left_out = receivers(folder)
+        found, left_out = receivers(folder, [int(word) for word in options.processes.split(",")])
         chosen = [one for one in found if not options.only or one.key in options.only.split(",")]
         try:
             results = measure(plan, chosen, folder)
@@ -95,6 +96,7 @@ def measure(plan: Plan, chosen: Sequence[Receiver], folder: Path) -> Results:
     """
     results = Results()
     order = random.Random(1)
+    begun = time.monotonic()
     with ExitStack() as stack:
         started = [stack.enter_context(Running(receiver)) for receiver in chosen]
         for running in started:
@@ -111,6 +113,9 @@ def measure(plan: Plan, chosen: Sequence[Receiver], folder: Path) -> Results:
                         each = objects_per_association(associations, plan.most(shape), rate, plan.seconds)
                         results.runs.append(run(running, shape, associations, each, number))
                     _progress(f"round {number} of {plan.rounds}: {shape.title}, {associations} associations")
+            taken = time.monotonic() - begun
+            if taken * (number + 1) / number > plan.most_seconds:
+                break
     return results
 
 
@@ -131,7 +136,7 @@ def _probe_all(plan: Plan, started: Sequence[Running]) -> dict[tuple[str, str], 
 def _small_round(plan: Plan, turn: Sequence[Running], files: Path, number: int, results: Results) -> None:
     available = STORESCU.exists()
     if available:
-        write_files(files, 12 if plan.quick else 32)
+        write_files(files, 20 if plan.quick else 50)
     for running in turn:
         results.small.append(small(running, files if available else None, number, 200, plan.seconds))
     _progress(f"round {number} of {plan.rounds}: storescu, set-up, C-ECHO")
@@ -150,7 +155,8 @@ def _report(
     rows = table.rows(results.runs)
     targets = list(table.targets(rows, results.small))
     busy = statistics.median(results.busy)
-    print(f"{here.processor}, {here.cores} cores, Linux {here.kernel}, {here.filesystem}; {plan.rounds} rounds")
+    print(f"{here.processor}, {here.cores} cores, Linux {here.kernel}, {here.filesystem}")
+    print(f"\n{len(results.busy)} of {plan.rounds} rounds, at most {plan.seconds:g} s a run")
     if busy > BUSY_PERCENT:
         print(f"\n**Others used {busy:.0f} % of this machine: these figures are not to be trusted.**")
     if here.filesystem == "tmpfs":
@@ -186,6 +192,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="KEYS", help="only these receivers, e.g. floor,dcmtk-tuned,ours")
     parser.add_argument("--shapes", default="ct,xray,small", help="ct, xray, small")
     parser.add_argument("--associations", default="1,4,8", help="how many at once")
+    parser.add_argument("--processes", default="1", help="listener processes of our node, e.g. 1,2")
     parser.add_argument("--rounds", type=int, default=0, help="how often everything is repeated (3; --quick 1)")
     parser.add_argument("--folder", default=None, help="where the receivers write: a disk, not memory")
     return parser.parse_args(arguments)

@@ -7,12 +7,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cds.config import NodeSettings
 from receiving.sender import Address
 
 HERE: Final = Path(__file__).resolve().parent
@@ -39,7 +38,8 @@ ae_title = "CDS"
 study_quiet_seconds = 100000
 accept_unknown = true
 max_associations = 64
-{durable}
+durable = {durable}
+processes = {processes}
 [models]
 extractors = ["labs"]
 fusion = "late"
@@ -70,8 +70,14 @@ class Receiver:
     node: Path | None = None
 
 
-def receivers(folder: Path) -> tuple[tuple[Receiver, ...], tuple[str, ...]]:
-    """All that can run on this machine, each with a folder of its own; and why others are left out."""
+def receivers(folder: Path, processes: Iterable[int] = (1,)) -> tuple[tuple[Receiver, ...], tuple[str, ...]]:
+    """All that can run on this machine, each with a folder of its own; and why others are left out.
+
+    Parameters
+    ----------
+    processes
+        The numbers of listener processes that our node is measured with.
+    """
     made: list[Receiver] = []
     left_out: list[str] = []
     made += _floors(folder, left_out)
@@ -84,7 +90,8 @@ def receivers(folder: Path) -> tuple[tuple[Receiver, ...], tuple[str, ...]]:
     else:
         left_out.append(f"Orthanc: there is no {ORTHANC} (apt-get install orthanc)")
     made += _pynetdicom(folder)
-    made += _ours(folder, left_out)
+    for number in processes:
+        made += _ours(folder, number)
     return tuple(made), tuple(left_out)
 
 
@@ -152,29 +159,22 @@ def _pynetdicom(folder: Path) -> Iterator[Receiver]:
     yield _receiver("pynetdicom", "pynetdicom storescp", shipped, port, "STORESCP", room)
 
 
-def _ours(folder: Path, left_out: list[str]) -> Iterator[Receiver]:
-    if "durable" not in NodeSettings.model_fields:
-        left_out.append("ours, not durable: this version has no [node] durable; it is always durable")
-        yield _node(folder, OURS_DURABLE, "ours, durable", "")
-        return
-    yield _node(folder, OURS, "ours, not durable", "durable = false")
-    yield _node(folder, OURS_DURABLE, "ours, durable", "durable = true")
-
-
-def _node(folder: Path, key: str, title: str, durable: str) -> Receiver:
-    room, port = _room(folder, key), _free_port()
-    configuration = room / "cds.toml"
-    configuration.write_text(_NODE.format(port=port, durable=durable), encoding="utf-8")
-    command = (sys.executable, "-m", "cds.cli", "serve", "--config", str(configuration))
-    return Receiver(
-        key=key,
-        title=title,
-        command=command,
-        address=Address(host="127.0.0.1", port=port, ae_title="CDS"),
-        folder=room,
-        payload=room / "data" / "blobs",
-        node=room / "data",
-    )
+def _ours(folder: Path, processes: int) -> Iterator[Receiver]:
+    suffix, words = ("", "") if processes == 1 else (f"-{processes}", f", {processes} processes")
+    for key, title, durable in ((OURS, "ours, not durable", False), (OURS_DURABLE, "ours, durable", True)):
+        room, port = _room(folder, key + suffix), _free_port()
+        configuration = room / "cds.toml"
+        text = _NODE.format(port=port, durable=str(durable).lower(), processes=processes)
+        configuration.write_text(text, encoding="utf-8")
+        yield Receiver(
+            key=key + suffix,
+            title=title + words,
+            command=(sys.executable, "-m", "cds.cli", "serve", "--config", str(configuration)),
+            address=Address(host="127.0.0.1", port=port, ae_title="CDS"),
+            folder=room,
+            payload=room / "data" / "blobs",
+            node=room / "data",
+        )
 
 
 def _receiver(
