@@ -7,13 +7,15 @@ can read is skipped later, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
-from pynetdicom.presentation import PresentationContext
+
+if TYPE_CHECKING:
+    from pynetdicom.presentation import PresentationContext
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT: Final = "1.2.840.10008.1.20.1"
@@ -94,24 +96,6 @@ def is_storage(sop_class_uid: str) -> bool:
     return sop_class_uid in STORAGE_SOP_CLASSES or sop_class_uid not in UID_dictionary
 
 
-def supported_of(
-    requested: Iterable[PresentationContext], also: Container[str] = frozenset()
-) -> list[PresentationContext]:
-    """Out of what a peer requests, what is accepted: verification, storage and SOP classes in `also`.
-
-    The transfer syntaxes stay in the order of the request, so that a peer sends an instance as it
-    has it. Building the answer from the request spares each association a copy of the whole table.
-    """
-    wanted: dict[str, list[str]] = {}
-    for context in requested:
-        sop_class = str(context.abstract_syntax)
-        if sop_class == VERIFICATION or sop_class in also or is_storage(sop_class):
-            wanted.setdefault(sop_class, []).extend(
-                str(syntax) for syntax in context.transfer_syntax if str(syntax) in TRANSFER_SYNTAXES
-            )
-    return [_context(sop_class, syntaxes) for sop_class, syntaxes in wanted.items() if syntaxes]
-
-
 def requested_for(files: Iterable[tuple[str, str]]) -> list[PresentationContext]:
     """What to propose to send files of these (SOP class, transfer syntax): nothing more.
 
@@ -127,6 +111,8 @@ def requested_for(files: Iterable[tuple[str, str]]) -> list[PresentationContext]
 
 
 def _context(sop_class_uid: str, transfer_syntaxes: Iterable[str]) -> PresentationContext:
+    from pynetdicom.presentation import PresentationContext  # the receiving side does without it
+
     context = PresentationContext()
     context.abstract_syntax = UID(sop_class_uid)
     context.transfer_syntax = [UID(syntax) for syntax in dict.fromkeys(transfer_syntaxes)]

@@ -7,15 +7,15 @@ import logging
 import socket
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import ClassVar, Final
 
-from cds.errors import OutOfResources
-from cds.ports import Announced, Intake, ListenerAddress, Notice, ReceivedInstance, Spool
+from cds.ports import Intake, ListenerAddress
 from cds_pacs.scp.association import Association, House
 from cds_pacs.scp.connections import Caps, Connections
 from cds_pacs.scp.negotiation import GuestList
+from cds_pacs.scp.sparing import SparingWarnings
 from cds_pacs.scp.tls import ServerTls
 from cds_pacs.scp.wire import Pace
 
@@ -83,7 +83,7 @@ class DicomListener:
         ConfigError
             When the TLS files cannot be used.
         """
-        house = _house(self._settings, address, _complete(intake))
+        house = _house(self._settings, address, intake)
         self._door = _Door(_listening(address), house)
         return self._door.port
 
@@ -138,7 +138,7 @@ class _Door:
         association = Association(self._house, sock, address)
         thread = Thread(target=association.run, name=f"cds-association-{address}", daemon=True)
         if not self._house.connections.enter(association, thread):
-            _LOG.warning("connection from %s closed: there are too many", address)
+            self._house.warnings.warn("connection from %s closed: there are too many", address)
             sock.close()
             return
         try:
@@ -147,31 +147,6 @@ class _Door:
             _LOG.error("connection from %s closed: no thread can be started", address)
             sock.close()
             self._house.connections.leave(association)
-
-
-class _InMemory:
-    """An intake of before there were spools and notices."""
-
-    spool_above_bytes = 1 << 30
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-
-    def take(self, instance: ReceivedInstance) -> None:
-        """Hand on a copy."""
-        self._intake.take(replace(instance, data_set=bytes(instance.data_set)))
-
-    def spool(self, announced: Announced) -> Spool:
-        """Refuse."""
-        raise OutOfResources(f"SOP Instance {announced.sop_instance_uid} is too large")
-
-    def notice(self, notice: Notice) -> None:
-        """Refuse."""
-        raise OutOfResources(f"notices are not kept ({type(notice).__name__})")
-
-
-def _complete(intake: Intake) -> Intake:
-    return intake if hasattr(intake, "spool_above_bytes") else _InMemory(intake)
 
 
 def _house(settings: ListenerSettings, address: ListenerAddress, intake: Intake) -> House:
@@ -205,6 +180,7 @@ def _house(settings: ListenerSettings, address: ListenerAddress, intake: Intake)
         max_request_bytes=settings.max_request_bytes,
         max_pdu_bytes=settings.max_pdu_bytes,
         leaving=Event(),
+        warnings=SparingWarnings(_LOG),
     )
 
 

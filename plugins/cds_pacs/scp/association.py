@@ -18,6 +18,7 @@ from cds_pacs.scp.data_sets import Buffer, buffer_size
 from cds_pacs.scp.messages import Messages, Released
 from cds_pacs.scp.negotiation import LOCAL_LIMIT_EXCEEDED, Caller, GuestList, Rejection, answers
 from cds_pacs.scp.services import Client, Services
+from cds_pacs.scp.sparing import SparingWarnings
 from cds_pacs.scp.tls import ServerTls, certificate_of
 from cds_pacs.scp.upper_layer import Answer, AssociationRequest, Pdu
 from cds_pacs.scp.wire import Fault, Gone, Leaving, Pace, ProtocolError, TooSlow, Wire
@@ -44,6 +45,8 @@ class House:
         Longest A-ASSOCIATE-RQ and P-DATA-TF.
     leaving
         Set when the node stops.
+    warnings
+        For what strangers can cause.
     """
 
     intake: Intake
@@ -55,11 +58,12 @@ class House:
     max_request_bytes: int
     max_pdu_bytes: int
     leaving: Event
+    warnings: SparingWarnings
 
 
 class _Rejected(Exception):
     def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection)
+        super().__init__(str(rejection))
         self.rejection = rejection
 
 
@@ -80,7 +84,7 @@ class Association:
             certificate = self._secure()
             self._serve(certificate)
         except OSError as error:
-            _LOG.warning("connection from %s broken: %s", self.address, error)
+            self._house.warnings.warn("connection from %s broken: %s", self.address, error)
         except Exception as error:  # a defect of ours ends one association, not the node
             _LOG.error("association with %s: %s", self.address, type(error).__name__)
         finally:
@@ -116,7 +120,9 @@ class Association:
         except Released:
             last_word = upper_layer.RELEASE_RESPONSE
         except _Rejected as error:
-            _LOG.warning("association from %s rejected: result, source, reason %s", self.address, error.rejection)
+            house.warnings.warn(
+                "association from %s rejected: result, source, reason %s", self.address, error.rejection
+            )
             last_word = upper_layer.reject(*error.rejection)
         except (ProtocolError, TooSlow, Leaving) as error:
             last_word = self._abort(error)
@@ -130,7 +136,7 @@ class Association:
 
     def _abort(self, error: ProtocolError | TooSlow | Leaving) -> bytes:
         """Say why as PS3.8 9.2 (AA-1, AA-8) wants it: before there is an association, no reason."""
-        _LOG.warning("association with %s aborted: %s", self.address, str(error) or type(error).__name__)
+        self._house.warnings.warn("association with %s aborted: %s", self.address, str(error) or type(error).__name__)
         fault = error.fault if isinstance(error, ProtocolError) else Fault.NOT_SPECIFIED
         if not self._established or isinstance(error, Leaving):
             return upper_layer.abort(_USER, 0)

@@ -20,10 +20,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from cds.ports import Peer
-from cds_pacs.contexts import VERIFICATION, is_storage, requested_for, supported_of
+from cds_pacs.contexts import VERIFICATION, is_storage, requested_for
+from cds_pacs.entity import Limits
 from cds_pacs.sender import DicomSender, SenderSettings
-from cds_pacs.server import CappedServer, Limits
 from cds_pacs.testing.archive import Archive, StoredObject
+from cds_pacs.testing.server import CappedServer, supported_of
 
 _QUERY_RETRIEVE: Final = frozenset(
     str(sop_class)
@@ -151,7 +152,7 @@ class MiniPacs:
             When the peer did not take one.
         """
         files = [one.path for one in self.archive.objects(study_instance_uid)]
-        DicomSender(SenderSettings()).send(files, peer, calling_ae_title=self.ae_title)
+        DicomSender(SenderSettings(idle_seconds=0.0)).send(files, peer, calling_ae_title=self.ae_title)
         return len(files)
 
     def structured_reports(self, study_instance_uid: str) -> tuple[StoredObject, ...]:

@@ -7,8 +7,9 @@ from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfResources
-from cds_pacs.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, is_storage, requested_for, supported_of
+from cds_pacs.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, is_storage, requested_for
 from cds_pacs.status import Outcome, outcome_of, status_of
+from cds_pacs.testing.server import supported_of
 
 NOT_OF_A_STUDY = (
     "Defined Procedure Protocol",

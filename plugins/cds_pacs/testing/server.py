@@ -1,4 +1,4 @@
-"""The server: pynetdicom's, with limits on what a stranger may cost.
+"""The small PACS's server: pynetdicom's, with limits on what a stranger may cost.
 
 What is mended here was measured on pynetdicom 3.0.4, whose private parts are used (the version is
 pinned for it): a PDU of any declared size was buffered before anybody was known, a byte now and
@@ -10,19 +10,38 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.presentation import PresentationContext
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from cds_pacs.entity import CappedSocket, CarefulEntity, Limits
+from cds_pacs.contexts import TRANSFER_SYNTAXES, VERIFICATION, is_storage
+from cds_pacs.entity import CappedSocket, Limits
 
-__all__ = ["CappedHandler", "CappedServer", "CarefulEntity", "Limits", "StoringAssociation"]
+
+def supported_of(
+    requested: Iterable[PresentationContext], also: Container[str] = frozenset()
+) -> list[PresentationContext]:
+    """Out of what a peer requests, what is accepted: verification, storage and SOP classes in `also`.
+
+    The transfer syntaxes stay in the order of the request, so that a peer sends an instance as it
+    has it. Building the answer from the request spares each association a copy of the whole table.
+    """
+    wanted: dict[str, list[str]] = {}
+    for context in requested:
+        sop_class = str(context.abstract_syntax)
+        if sop_class == VERIFICATION or sop_class in also or is_storage(sop_class):
+            wanted.setdefault(sop_class, []).extend(
+                str(syntax) for syntax in context.transfer_syntax if str(syntax) in TRANSFER_SYNTAXES
+            )
+    return [
+        build_context(sop_class, list(dict.fromkeys(syntaxes))) for sop_class, syntaxes in wanted.items() if syntaxes
+    ]
 
 
 class StoringAssociation(Association):
