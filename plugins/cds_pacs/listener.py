@@ -111,9 +111,9 @@ class _Door:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        threads = connections.threads()
         connections.hang_up(established=False)
         connections.wait_until_empty(drain_seconds)
-        threads = connections.threads()
         connections.hang_up(established=True)
         deadline = time.monotonic() + _HANG_UP_SECONDS
         for thread in threads:
@@ -129,7 +129,7 @@ class _Door:
                     continue
                 except OSError as error:
                     if not leaving.is_set():
-                        _LOG.error("no connection can be taken: %s", error.strerror)
+                        self._house.warnings.warn("no connection can be taken: %s", error.strerror)
                         leaving.wait(_RESPITE_SECONDS)
                     continue
                 self._let_in(sock, _plain(address[0]))
@@ -144,7 +144,7 @@ class _Door:
         try:
             thread.start()
         except RuntimeError:
-            _LOG.error("connection from %s closed: no thread can be started", address)
+            self._house.warnings.warn("connection from %s closed: no thread can be started", address)
             sock.close()
             self._house.connections.leave(association)
 
