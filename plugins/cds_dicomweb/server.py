@@ -163,6 +163,8 @@ class ConnectionServer:
             self._serve(connection)
         except OSError as error:
             _LOG.warning("connection from %s broken off: %s", connection.address, type(error).__name__)
+        except Exception as error:  # a defect of ours: its message may carry what was received
+            _LOG.error("connection from %s broken off by a defect: %s", connection.address, type(error).__name__)
         finally:
             self._forget(connection)
 

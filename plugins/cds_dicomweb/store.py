@@ -11,7 +11,7 @@ from cds.errors import CdsError, MalformedInstance, MismatchedInstance
 from cds.ports import Announced, Intake, ReceivedInstance, Spool
 from cds_dicomweb.access import Caller
 from cds_dicomweb.model import Result
-from cds_dicomweb.multipart import MultipartReader, PartBegins, PartEnds
+from cds_dicomweb.multipart import MultipartError, MultipartReader, PartBegins, PartEnds
 from cds_dicomweb.part10 import FileMeta, file_meta, study_instance_uid
 from cds_dicomweb.status import CANNOT_UNDERSTAND, PROCESSING_FAILURE, reason_of
 
@@ -19,6 +19,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 _PART_TYPES: Final = frozenset({"application/dicom", ""})
 """Content types of a part; where it has none, the type of the whole body counts."""
+
+
+MAX_PARTS: Final = 100_000
+"""Most parts of one body: their results are held in memory until the answer."""
 
 
 class StoreRequest:
@@ -52,6 +56,8 @@ class StoreRequest:
         """
         for event in self._parts.feed(chunk):
             if isinstance(event, PartBegins):
+                if len(self.results) >= MAX_PARTS:
+                    raise MultipartError(f"more than {MAX_PARTS} parts in one request")
                 self._part = _Part(self._intake, self._caller, self._study)
                 self._failure = 0 if event.content_type in _PART_TYPES else CANNOT_UNDERSTAND
             elif self._part is not None and isinstance(event, PartEnds):

@@ -69,7 +69,17 @@ def unknown_commands(page: Path) -> Iterator[str]:
 def unlisted_plugins() -> Iterator[str]:
     """Plugins of ours that the page on the architecture does not name."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for group in ("listeners", "records", "extractors", "fusion", "knowledge", "writers", "senders", "commands"):
+    for group in (
+        "listeners",
+        "records",
+        "extractors",
+        "fusion",
+        "knowledge",
+        "writers",
+        "senders",
+        "archives",
+        "commands",
+    ):
         for point in entry_points(group=f"cds.{group}"):
             if f"`{point.name}`" not in text:
                 yield f"docs/architecture.md does not name the plugin {point.name} of cds.{group}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUPS = ("listeners", "records", "extractors", "fusion", "knowledge", "writers", "senders")
+GROUPS = ("listeners", "records", "extractors", "fusion", "knowledge", "writers", "senders", "archives")
 HEAVY = ("torch", "transformers", "pandas", "pydicom", "sqlalchemy", "highdicom", "pynetdicom", "dbos", "networkx")
 
 

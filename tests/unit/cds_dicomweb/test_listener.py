@@ -141,6 +141,27 @@ def test_a_body_without_its_end_is_400_and_says_what_was_stored_before(node, spo
     assert running.intake.spools_open == 0
 
 
+def test_a_body_of_too_many_parts_is_400_and_says_what_was_stored(node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cds_dicomweb.store.MAX_PARTS", 2)
+    running = node()
+    answer = post(f"{running.url}/studies", body(*(part10(small_data_set(instance=n)) for n in (1, 2, 3))))
+    assert answer.status_code == 400
+    assert len(answer.json()["00081199"]["Value"]) == len(running.intake.taken) == 2
+
+
+def test_a_defect_of_ours_costs_one_connection_and_tells_nothing_of_it(
+    node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = node()
+    with monkeypatch.context() as broken:
+        broken.setattr("cds_dicomweb.desk.store_response", lambda results: {}["Canary^Yellow"])
+        with pytest.raises(httpx2.RemoteProtocolError):
+            post(f"{running.url}/studies", body(part10(small_data_set())))
+    assert "KeyError" in caplog.text
+    assert "Canary" not in caplog.text
+    assert post(f"{running.url}/studies", body(part10(small_data_set()))).status_code == 200
+
+
 def test_a_body_of_no_part_stores_nothing_and_is_400(node) -> None:
     assert post(f"{node().url}/studies", b"--b0--\r\n").status_code == 400
 
