@@ -63,7 +63,7 @@ def _clauses(english: str) -> list[str]:
 
 def _whole(english: str, depth: int) -> str | None:
     """The text as one entry of the table, a name, or what one entry says of another; None where it is none."""
-    known = TEXTS.get(english) or _NAMES.get(english)
+    known = _known(english)
     if known or depth > DEEPEST:
         return known
     for pattern, translated in _templates():
@@ -73,8 +73,15 @@ def _whole(english: str, depth: int) -> str | None:
     if english.endswith(".") and (plain := _whole(english[:-1], depth + 1)) is not None:
         return plain + "。"
     about, colon, said = english.partition(": ")
-    name = TEXTS.get(about) or _NAMES.get(about)
+    name = _known(about)
     return f"{name}：{_chinese(said, depth + 1)}" if colon and name else None
+
+
+def _known(english: str) -> str | None:
+    """An entry, a name, or several of them separated by commas."""
+    found = [TEXTS.get(part) or _NAMES.get(part) for part in (english, *english.split(", "))]
+    whole, *parts = found
+    return whole or ("、".join(map(str, parts)) if all(parts) else None)
 
 
 @cache

@@ -183,7 +183,7 @@ def _reason(page: Page, reason: str, size: float) -> list[Flowable]:
 
 
 def _because(page: Page, report: Report, finding: Finding) -> list[Flowable]:
-    lines = [told(report, each) for each in finding.because[:MOST_REASONS]]
+    lines = [told(report, each, brief=True) for each in finding.because[:MOST_REASONS]]
     if len(finding.because) > len(lines):
         more = len(finding.because) - len(lines)
         lines.append((f"and {more} more", f"另有 {more} 项"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reportlab.platypus import Flowable, Paragraph
+from reportlab.platypus import Flowable, KeepTogether, Paragraph
 
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
@@ -172,7 +172,9 @@ def software(page: Page, report: Report) -> list[Flowable]:
         f"Device UID of this configuration {device_uid(*report.algorithms)}",
     ]
     table = page.table(["", "Version 版本", "sha256", "Model card 模型卡"], rows, (0.2, 0.12, 0.46, 0.22))
-    return page.section("software", [table, gap(3), *(page.text(line, 6.8, colour=GREY) for line in identity)])
+    return page.section(
+        "software", [table, gap(3), KeepTogether([page.text(line, 6.8, colour=GREY) for line in identity])]
+    )
 
 
 def _more(page: Page, count: int) -> list[Flowable]:

@@ -135,6 +135,14 @@ def test_texts_are_put_together_as_the_code_puts_them_together() -> None:
     assert chinese(note) == "偏高（参考范围：0至5 mg/L，默认：Mayo Clinic Laboratories test catalog）；初步结果"
 
 
+def test_names_in_a_list_are_translated_one_by_one() -> None:
+    told = chinese(
+        "The probability of Pneumonia, Primary malignant neoplasm of lung was calibrated on nothing: it is not"
+        " calibrated; its interval covers what the models disagree on, not the uncertainty of what went in."
+    )
+    assert told == "肺炎、肺癌的概率校准于：无：未经校准；其区间仅反映各模型之间的分歧，不含输入本身的不确定性。"
+
+
 @pytest.mark.parametrize(
     "foreign",
     ["Refer to the attached letter", "see the doctor today", "a plugin's own reason: nothing to do", "", "1.2.3"],
