@@ -179,6 +179,7 @@ class Node:
         self._workflow.stop(_ANALYSIS_GRACE_SECONDS)
         drain.join()
         self._filer.stop(_FILING_GRACE_SECONDS)
+        self._outbox.stop(_DELIVERY_GRACE_SECONDS)
         self._ledger.set_node(None)
         self._ledger.lock.release()
         _LOG.info("stopped")
