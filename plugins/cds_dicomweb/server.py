@@ -139,15 +139,17 @@ class ConnectionServer:
         """Make room for one more connection, if there is any to be made."""
         with self.lock:
             near = [other for other in self.connections if other.address == new.address]
-            for group, cap in ((near, self._caps.connections_per_address), (None, self._caps.connections)):
-                crowd = list(self.connections) if group is None else group
-                if len(crowd) >= cap and not self._give_way(crowd):
-                    return False
+            if len(near) >= self._caps.connections_per_address and not self._give_way(near):
+                return False
+            if len(self.connections) >= self._caps.connections and not self._give_way(list(self.connections)):
+                return False
             self.connections[new] = None
             return True
 
     def _give_way(self, crowd: list[Connection]) -> bool:
-        waiting = [(other.waiting_since, number) for number, other in enumerate(crowd) if other.waiting_since]
+        waiting = [
+            (other.waiting_since, number) for number, other in enumerate(crowd) if other.waiting_since is not None
+        ]
         if not waiting:
             return False
         longest = crowd[min(waiting)[1]]
