@@ -216,8 +216,7 @@ class Intake(Protocol):
 class ListenerAddress:
     """Where the node listens, and for whom.
 
-    `shared` lets several processes listen on one port (SO_REUSEPORT). With `tls` every connection
-    is mutual TLS.
+    `shared` lets several processes listen on one port (SO_REUSEPORT). With `tls` every connection is mutual TLS.
     """
 
     ae_title: str

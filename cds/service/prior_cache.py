@@ -76,6 +76,10 @@ class PriorCache:
         with self._mark(study_instance_uid).open("wb") as file:
             os.fsync(file.fileno())
 
+    def forget_moved(self, study_instance_uid: str) -> None:
+        """It was not sent after all."""
+        self._mark(study_instance_uid).unlink(missing_ok=True)
+
     def was_moved(self, study_instance_uid: str) -> bool:
         """Whether it was, within the last day."""
         try:

@@ -221,7 +221,12 @@ class Priors:
     def _moved(self, archive: Moving, peer: Peer, study_instance_uid: str) -> tuple[Path, ...]:
         """Have it sent to our own listener: it comes into the ledger, marked, and makes no report of its own."""
         self._cache.note_moved(study_instance_uid)
-        sent = archive.move(study_instance_uid, peer, calling_ae_title=self._ae_title)
+        try:
+            sent = archive.move(study_instance_uid, peer, calling_ae_title=self._ae_title)
+        except BaseException:
+            if not self._ledger.completeness.senders(study_instance_uid):
+                self._cache.forget_moved(study_instance_uid)  # one that comes by itself later is a study like any other
+            raise
         until = self._monotonic() + _ARRIVE_SECONDS
         while self._ledger.completeness.held(study_instance_uid) < sent:
             if self._monotonic() >= until:

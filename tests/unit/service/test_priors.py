@@ -315,6 +315,18 @@ def test_a_moved_study_that_does_not_come_is_not_waited_for_for_ever(desk: Desk)
     assert 130 < desk.seconds < 132
 
 
+def test_a_study_that_could_not_be_moved_is_one_like_any_other_when_it_comes_by_itself(desk: Desk) -> None:
+    desk.shelf.put(1, date(2026, 1, 1))
+    desk.shelf.no_get = True
+
+    def refuse(uid: str) -> None:
+        raise ArchiveError("peer 'pacs' ended the transfer with 0xA801")
+
+    desk.shelf.send = refuse
+    assert desk.gathered().not_compared == ("peer 'pacs' did not send an earlier study",)
+    assert desk.priors.set_aside("2.25.1") == ""
+
+
 def test_a_study_that_is_just_arriving_by_itself_is_not_taken_for_a_prior(desk: Desk) -> None:
     desk.shelf.put(1, date(2026, 1, 1))
     desk.shelf.no_get = True
