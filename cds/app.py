@@ -202,12 +202,13 @@ def node(settings: Settings) -> Node:
 
 
 def _listener(settings: Settings, name: str, peers: tuple[ports.Peer, ...]) -> ListenerPlan:
-    """One listener; the first is where ``[node]`` says, another at the ``port`` of its own table."""
+    """One listener: at the ``port`` of its own table, or the first one where ``[node]`` says."""
     node = settings.node
     table = dict(node.tables.get(name, {}))
-    port = node.port if name == node.listeners[0] else table.pop("port", None)
-    if not isinstance(port, int):
-        raise ConfigError(f"node.{name}: a second listener needs a port of its own, e.g. port = 8104")
+    try:
+        port = int(str(table.pop("port", node.port if name == node.listeners[0] else "")))
+    except ValueError:
+        raise ConfigError(f"node.{name}: a second listener needs a port of its own, e.g. port = 8104") from None
     address = ports.ListenerAddress(
         ae_title=node.ae_title,
         host=node.host,
