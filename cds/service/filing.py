@@ -168,12 +168,13 @@ class Filer:
 
     def _file(self, journal: _Pending) -> bool:
         """File the next batch; whether there was one."""
-        begun, reserved = self._monotonic(), journal.reader.reserved
-        reader, before = journal.reader, journal.reader.position
-        if not journal.records:
+        reader = journal.reader
+        begun, reserved, before = self._monotonic(), reader.reserved, reader.position
+        again = bool(journal.records)
+        if not again:
             journal.records = reader.read(_RECORDS, _BYTES)
         if records := journal.records:
-            self._enter(records, {reader.ring.name: f"{reader.epoch}:{reader.position}"})
+            self._enter(records, reader.ring.name, f"{reader.epoch}:{reader.position}", again=again)
             journal.records = ()
         reader.release(durable=self._durable)
         journal.filed = len(records)
@@ -181,7 +182,7 @@ class Filer:
             journal.filed_through = begun
         return bool(records) or reader.position != before
 
-    def _enter(self, records: Sequence[Record], journals: dict[str, str]) -> None:
+    def _enter(self, records: Sequence[Record], journal: str, filed: str, *, again: bool) -> None:
         found = [self._instance(record) for record in records if record.kind is not Kind.NOTICE]
         instances = [one for one in found if one is not None]
         known = self._ledger.arrivals.known((one.sop_instance_uid, one.sha256) for one, _, _ in instances)
@@ -191,9 +192,10 @@ class Filer:
         batch = Batch(
             arrivals=[(arrival, at) for arrival, at, _ in instances],
             notices=[_notice(record.facts) for record in records if record.kind is Kind.NOTICE],
-            journals=journals,
+            journals={journal: filed},
         )
-        self._ledger.arrivals.enter(batch)
+        if not again or self._ledger.arrivals.filed(journal) != filed:  # an error may come after the commit
+            self._ledger.arrivals.enter(batch)
         for _, _, blob in instances:
             if isinstance(blob.content, Path):
                 blob.content.unlink(missing_ok=True)
