@@ -30,7 +30,7 @@ from receiving.running import Running
 from receiving.wire import WireError
 
 QUICK_ROUNDS, ROUNDS = 1, 3
-QUICK_SECONDS, SECONDS = 0.8, 1.5
+QUICK_SECONDS, SECONDS = 0.5, 1.5
 """A run of a slow receiver is cut to about so long; its rate is the same."""
 
 
