@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cds.domain.evidence import Evidence
+from cds.domain.comparison import Change
+from cds.domain.evidence import Evidence, Observation
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.errors import ReportError
@@ -19,15 +20,23 @@ def in_decimals(report: Report) -> Report:
         report,
         evidence=tuple(_evidence(part) for part in report.evidence),
         findings=tuple(_finding(each) for each in report.findings),
+        comparisons=tuple(
+            replace(each, changes=tuple(_change(change) for change in each.changes)) for each in report.comparisons
+        ),
     )
 
 
 def _evidence(part: Evidence) -> Evidence:
-    seen = tuple(
-        replace(each, probability=_rounded(each.probability), interval=_bounds(each.interval))
-        for each in part.observations
-    )
-    return replace(part, observations=seen)
+    return replace(part, observations=tuple(_observation(each) for each in part.observations))
+
+
+def _observation(each: Observation) -> Observation:
+    return replace(each, probability=_rounded(each.probability), interval=_bounds(each.interval))
+
+
+def _change(change: Change) -> Change:
+    then, now = change.then, change.now
+    return replace(change, then=then and _observation(then), now=now and _observation(now))
 
 
 def _finding(finding: Finding) -> Finding:

@@ -51,6 +51,16 @@ _EARLIER: Final = {
     "peer {} could not be asked for earlier studies": "无法向节点{}查询既往检查",
     "peer {} did not send an earlier study": "节点{}未发送既往检查",
     "an earlier study that came cannot be read": "收到的既往检查无法读取",
+    "one of them has no Patient ID": "其中之一无患者编号",
+    "issuer of the Patient ID": "患者编号签发机构",
+    "{} differs": "{}不一致",
+    "{} differ": "{}不一致",
+    "{} and {} differ": "{}和{}不一致",
+    "{} and {} and {} differ": "{}、{}和{}不一致",
+    "only one of them names the issuer of the Patient ID, and birth date and sex do not both confirm it": (
+        "仅其中之一注明患者编号的签发机构，而出生日期和性别未能同时证实"
+    ),
+    "nothing but the Patient ID agrees": "仅患者编号一致",
     "an earlier study under the same Patient ID was not used: {}": "同一患者编号下的一项既往检查未采用：{}",
     "earlier studies did not come within {n} s": "既往检查未在{}秒内到达",
     "no earlier study that could be compared is in the archives that were asked": "所查询的归档中无可比较的既往检查",

@@ -233,6 +233,10 @@ def _handed_over(
     match node:
         case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[value, *_])) if name in errors:
             yield value
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=owner), attr="append"), args=[value]) if (
+            f"{owner}.append" in calls
+        ):
+            yield value
         case ast.Call(func=ast.Attribute(attr=name), args=[*_, value]) if name in calls:
             yield value
         case ast.Call(func=ast.Name(id=name), args=values) if name in calls:
