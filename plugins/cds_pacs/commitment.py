@@ -130,7 +130,7 @@ def _wait(association: Association, seconds: float) -> None:
 
 
 def _reported(association: Association, message: Message, called: Called) -> CommitmentReported:
-    implicit = IMPLICIT_VR_LITTLE_ENDIAN in association.syntaxes(SOP_CLASS)
+    implicit = association.syntaxes(SOP_CLASS).get(IMPLICIT_VR_LITTLE_ENDIAN) == message.context_id
     ds = read_dataset(BytesIO(message.data_set), implicit, True)
     return CommitmentReported(
         transaction_uid=str(ds.TransactionUID),
