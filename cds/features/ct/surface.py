@@ -40,8 +40,8 @@ _FLATTENING: Final = 0.05
 """Penalty on being no ball, per ray: free rays outweigh it as soon as they are a tenth of all."""
 _OUTLIER_WEIGHT: Final = 0.1
 _CORE_SHARES: Final = (0.5, 0.75)
-_MIN_CORE_VOXELS: Final = 8
-_OFF_WALL_MM: Final = 1.2
+_MIN_CORE_VOXELS: Final = 5
+_OFF_WALL_MM: Final = 0.9
 """So far from a rib its blurred edge adds nothing to the density of the nodule."""
 _BRIGHTEST: Final = 1.2
 _MIN_FREE: Final = 0.2
