@@ -21,7 +21,17 @@ from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds.pipeline import Pipeline, Progress
 from cds.report.wording import impression
-from cds.service import AnalysisResult, IntakePlan, ListenerPlan, Node, NodePlan, PriorsPlan, RetryPolicy, WorkerProcess
+from cds.service import (
+    AnalysisResult,
+    CommitmentPolicy,
+    IntakePlan,
+    ListenerPlan,
+    Node,
+    NodePlan,
+    PriorsPlan,
+    RetryPolicy,
+    WorkerProcess,
+)
 from cds.store import Attempt, Ledger
 
 Door = TypeVar("Door")
@@ -185,6 +195,7 @@ def node(settings: Settings) -> Node:
         study_longest_seconds=settings.node.study_longest_seconds,
         priors=PriorsPlan(at_most=settings.archives.priors, years=settings.archives.priors_years),
         retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
+        commitment=CommitmentPolicy(answer_seconds=settings.node.commitment_seconds),
     )
     sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
     tables = settings.report.tables

@@ -46,7 +46,8 @@ class NodeSettings(_Section):
     `processes` is the number of listener processes. With `durable` off an instance is answered
     before it is on the disk. Below `reserve_mb` of free disk nothing more is taken. A study is
     complete when nothing came for `study_quiet_seconds`, or earlier by a better signal; a signal
-    that says that more is to come is waited for until `study_longest_seconds`.
+    that says that more is to come is waited for until `study_longest_seconds`. A peer that has not
+    answered a storage commitment request within `commitment_seconds` is asked again.
     """
 
     ae_title: AeTitle = "CDS"
@@ -63,6 +64,7 @@ class NodeSettings(_Section):
     reserve_mb: Annotated[int, Field(ge=0)] = 1024
     retry_seconds: Annotated[float, Field(gt=0)] = 30.0
     retry_hours: Annotated[float, Field(gt=0)] = 72.0
+    commitment_seconds: Annotated[float, Field(gt=0)] = 3600.0
     tls: TlsSettings | None = None
     tables: Tables = Field(default_factory=dict)
 

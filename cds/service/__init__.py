@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cds.service.analysis import Analyse, AnalysisResult, Analyst, InlineAnalyst
+    from cds.service.commitment import CommitmentPolicy
     from cds.service.delivery import RetryPolicy
     from cds.service.node import Node, NodePlan
     from cds.service.priors import PriorsPlan
@@ -47,6 +48,7 @@ _HOMES: Final = MappingProxyType(
         "Analyse": "analysis",
         "AnalysisResult": "analysis",
         "Analyst": "analysis",
+        "CommitmentPolicy": "commitment",
         "InlineAnalyst": "analysis",
         "IntakePlan": "reception",
         "ListenerPlan": "reception",
@@ -62,6 +64,7 @@ __all__ = [
     "Analyse",
     "AnalysisResult",
     "Analyst",
+    "CommitmentPolicy",
     "InlineAnalyst",
     "IntakePlan",
     "ListenerPlan",
