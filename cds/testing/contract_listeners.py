@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from cds.ports import Announced, Intake, Listener, ListenerAddress, Notice, ReceivedInstance, Spool
@@ -84,11 +85,25 @@ def check_a_taken_port_is_an_error(make: Make, intake: Intake) -> None:
     raise AssertionError("start() on a taken port must raise OSError")
 
 
+def check_processes_share_a_port(make: Make, intake: Intake) -> None:
+    """With `shared` a second one may listen on the port of the first (SO_REUSEPORT), and outlives it."""
+    first, second = make(), make()
+    port = first.start(replace(loopback(), shared=True), intake)
+    try:
+        assert second.start(replace(loopback(port), shared=True), intake) == port, "the port was not shared"
+        first.stop()
+        assert _answers(port), "the second listener did not outlive the first"
+    finally:
+        first.stop()
+        second.stop()
+
+
 CHECKS: Final[tuple[Callable[[Make, Intake], None], ...]] = (
     check_port_zero_is_told,
     check_stop_lets_go_of_the_port,
     check_stop_may_come_at_any_time,
     check_a_taken_port_is_an_error,
+    check_processes_share_a_port,
 )
 
 

@@ -11,9 +11,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,15 @@ class Theatre:
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
             self.process.wait()
+
+    def listener(self) -> int | None:
+        """The process id of the listener, which holds its journal."""
+        inode = (self.data_dir / "journal" / "dicom-0.ring").stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[3] == "WRITE" and fields[5].endswith(f":{inode}"):
+                return int(fields[4])
+        return None
 
     def files(self, studies: int, instances: int) -> list[Path]:
         folder = self.folder / "sent"
@@ -259,14 +270,71 @@ def test_terminated_while_a_peer_hangs_it_leaves_in_time(theatre: Theatre) -> No
     theatre.check_promises()
 
 
+def test_a_listener_that_is_killed_is_replaced_and_nothing_is_lost(theatre: Theatre) -> None:
+    files = theatre.files(studies=2, instances=5)
+    theatre.start()
+    first = theatre.listener()
+    theatre.send(files, after_each=lambda count: os.kill(first, signal.SIGKILL) if count == 4 else None)
+    until(lambda: theatre.listener() not in (None, first) and theatre.listens())
+    theatre.send_the_rest(files)
+    assert len(theatre.accepted) == len(files)
+    assert theatre.process.poll() is None
+    theatre.wait_until_all_are("REPORTED", studies=2)
+    theatre.check_promises()
+    assert theatre.terminate() == 0
+
+
+def test_node_and_listener_killed_together(theatre: Theatre) -> None:
+    files = theatre.files(studies=2, instances=5)
+    theatre.start()
+
+    def kill_both(count: int) -> None:
+        if count == 6:
+            listener = theatre.listener()
+            theatre.kill()
+            with suppress(ProcessLookupError):  # it ends by itself when the node is gone
+                os.kill(listener, signal.SIGKILL)
+
+    theatre.send(files, after_each=kill_both)
+    theatre.start()
+    theatre.send_the_rest(files)
+    theatre.wait_until_all_are("REPORTED", studies=2)
+    theatre.check_promises()
+
+
+def test_what_was_answered_and_not_filed_is_filed_at_the_next_start(theatre: Theatre) -> None:
+    files = theatre.files(studies=1, instances=6)
+    theatre.start()
+    with closing(sqlite3.connect(theatre.data_dir / "ledger.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        theatre.send(files)
+        assert len(theatre.accepted) == len(files)
+        theatre.kill()
+    assert theatre.state()["instances"] == []
+    theatre.start()
+    theatre.wait_until_all_are("REPORTED", studies=1)
+    theatre.check_promises()
+    assert theatre.terminate() == 0
+
+
+KERNEL = {
+    "rename": ("rename,renameat,renameat2", (1,)),
+    "fsync": ("fsync", (2, 5, 9)),
+    "fdatasync": ("fdatasync", (2, 4, 6, 9)),
+    "unlink": ("unlink,unlinkat", (1,)),
+    "pwrite64": ("pwrite64", (2, 4, 7)),
+}
+"""Calls by which something becomes durable, and at which of them in each thread the process is killed."""
+
+
 @needs_strace
-@pytest.mark.parametrize("call", ["rename", "fsync", "fdatasync", "unlink"])
-@pytest.mark.parametrize("number", [2, 5])
+@pytest.mark.parametrize(("call", "number"), [(call, number) for call, (_, many) in KERNEL.items() for number in many])
 def test_killed_at_a_call_to_the_kernel(theatre: Theatre, call: str, number: int) -> None:
+    """Node, listener or worker: whichever makes the call is killed in it."""
     files = theatre.files(studies=2, instances=3)
     theatre.start()
     assert theatre.terminate() == 0
-    kernel = "rename,renameat,renameat2" if call == "rename" else call
+    kernel = KERNEL[call][0]
     inject = f"inject={kernel}:signal=SIGKILL:when={number}"
     theatre.start("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={kernel}", "-e", inject)
     if theatre.listens():
