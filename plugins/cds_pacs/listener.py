@@ -14,7 +14,9 @@ from typing import ClassVar, Final
 from cds.ports import Intake, ListenerAddress
 from cds_pacs.scp.association import Association, House
 from cds_pacs.scp.connections import Caps, Connections
+from cds_pacs.scp.data_sets import Buffers
 from cds_pacs.scp.negotiation import GuestList
+from cds_pacs.scp.services import LONGEST_NOTICE
 from cds_pacs.scp.sparing import SparingWarnings
 from cds_pacs.scp.tls import ServerTls
 from cds_pacs.scp.wire import Pace
@@ -153,6 +155,7 @@ def _house(settings: ListenerSettings, address: ListenerAddress, intake: Intake)
     associations = address.max_associations + settings.reserved_associations
     return House(
         intake=intake,
+        buffers=Buffers(max(intake.spool_above_bytes, LONGEST_NOTICE), settings.max_pdu_bytes),
         guests=GuestList(
             address.peers,
             ae_title=address.ae_title,

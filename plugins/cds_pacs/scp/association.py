@@ -14,7 +14,7 @@ from typing import Final
 from cds.ports import Intake
 from cds_pacs.scp import upper_layer
 from cds_pacs.scp.connections import Connections
-from cds_pacs.scp.data_sets import Buffer, buffer_size
+from cds_pacs.scp.data_sets import Buffers
 from cds_pacs.scp.messages import Messages, Released
 from cds_pacs.scp.negotiation import LOCAL_LIMIT_EXCEEDED, Caller, GuestList, Rejection, answers
 from cds_pacs.scp.services import Client, Services
@@ -29,8 +29,6 @@ _USER, _PROVIDER = 0, 2
 """Source of an A-ABORT (PS3.8 table 9-26)."""
 
 _LINGER_SECONDS: Final = 1.0
-_NOTICE_BYTES: Final = 4 << 20
-"""Some 20,000 references."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +48,7 @@ class House:
     """
 
     intake: Intake
+    buffers: Buffers
     guests: GuestList
     connections: Connections
     tls: ServerTls | None
@@ -112,9 +111,12 @@ class Association:
         wire = Wire(self._sock, house.pace, house.leaving, self._deadline)
         try:
             request = self._request(wire)
-            services = self._accepted(wire, request, Caller(address=self.address, certificate=certificate))
-            while True:
-                services.serve_next()
+            client = self._accepted(wire, request, Caller(address=self.address, certificate=certificate))
+            messages = Messages(wire, longest_received=house.max_pdu_bytes, longest_sent=request.max_pdu_bytes)
+            with house.buffers.one() as buffer:
+                services = Services(house.intake, messages, wire, client, buffer)
+                while True:
+                    services.serve_next()
         except Gone:
             return
         except Released:
@@ -150,7 +152,7 @@ class Association:
             )
         return upper_layer.read_request(wire.read(length))
 
-    def _accepted(self, wire: Wire, request: AssociationRequest, caller: Caller) -> Services:
+    def _accepted(self, wire: Wire, request: AssociationRequest, caller: Caller) -> Client:
         """Accept the association.
 
         Raises
@@ -168,12 +170,4 @@ class Association:
         wire.send(upper_layer.accept(request, contexts, roles, house.max_pdu_bytes))
         self._established = True
         accepted = {context.context_id: context for context in contexts if context.answer is Answer.ACCEPTED}
-        longest = max(house.intake.spool_above_bytes, _NOTICE_BYTES)
-        return Services(
-            house.intake,
-            Messages(wire, longest_received=house.max_pdu_bytes, longest_sent=request.max_pdu_bytes),
-            wire,
-            Client(calling_ae_title=request.calling_ae_title, address=self.address, contexts=accepted),
-            buffer=Buffer(buffer_size(longest, house.max_pdu_bytes)),
-            longest_notice=_NOTICE_BYTES,
-        )
+        return Client(calling_ae_title=request.calling_ae_title, address=self.address, contexts=accepted)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from cds.ports import Announced, Intake, ReceivedInstance, Spool
@@ -16,26 +19,47 @@ _KEPT_BYTES: Final = 1 << 20
 """What a buffer keeps of its memory between two data sets."""
 
 
+_SPARE_BUFFERS: Final = 4
+"""As many are kept for the next associations: new pages cost more than a short association."""
+
+
 class Buffer:
     """Memory for one data set of an association: reserved at once, taken as it is filled, given back.
 
     Pages that were never written cost nothing; after a long data set the rest is given back.
+    `longest` bytes, one part more and what is read ahead always find room.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    def __init__(self, longest: int, longest_part: int) -> None:
+        self.longest = longest
+        self._size = max(longest, _PART_BYTES, _KEPT_BYTES) + longest_part + AHEAD
+        self._pages = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.view = memoryview(self._pages)
 
     def give_back(self, filled: int) -> None:
         """Give back what `filled` bytes took beyond what is kept."""
         if filled > _KEPT_BYTES and hasattr(self._pages, "madvise"):
-            self._pages.madvise(mmap.MADV_DONTNEED, _KEPT_BYTES, self.size - _KEPT_BYTES)
+            self._pages.madvise(mmap.MADV_DONTNEED, _KEPT_BYTES, self._size - _KEPT_BYTES)
 
 
-def buffer_size(longest_in_memory: int, longest_part: int) -> int:
-    """How much is reserved, so that one more part and what is read ahead always find room."""
-    return max(longest_in_memory, _PART_BYTES, _KEPT_BYTES) + longest_part + AHEAD
+class Buffers:
+    """Buffers that are used again, one association after the other."""
+
+    def __init__(self, longest: int, longest_part: int) -> None:
+        self._longest, self._longest_part = longest, longest_part
+        self._spare: deque[Buffer] = deque(maxlen=_SPARE_BUFFERS)
+
+    @contextmanager
+    def one(self) -> Iterator[Buffer]:
+        """Lend a buffer."""
+        try:
+            buffer = self._spare.pop()
+        except IndexError:
+            buffer = Buffer(self._longest, self._longest_part)
+        try:
+            yield buffer
+        finally:
+            self._spare.append(buffer)
 
 
 class InstanceSink:
@@ -50,7 +74,7 @@ class InstanceSink:
         self._announced = announced
         self._wire = wire
         self._filled = 0
-        self._limit = intake.spool_above_bytes
+        self._limit = min(intake.spool_above_bytes, buffer.longest)
         self._spool: Spool | None = None
         self._failure: Exception | None = None
 

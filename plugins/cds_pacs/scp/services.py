@@ -28,6 +28,9 @@ from cds_pacs.scp.wire import Fault, ProtocolError, Wire
 
 _LOG: Final = logging.getLogger(__name__)
 
+LONGEST_NOTICE: Final = 4 << 20
+"""Bytes; some 20,000 references."""
+
 Word = tuple[int, str]
 """Status and comment of a response."""
 
@@ -53,15 +56,12 @@ class Client:
 class Services:
     """Serves the messages of one association."""
 
-    def __init__(
-        self, intake: Intake, messages: Messages, wire: Wire, client: Client, *, buffer: Buffer, longest_notice: int
-    ) -> None:
+    def __init__(self, intake: Intake, messages: Messages, wire: Wire, client: Client, buffer: Buffer) -> None:
         self._intake = intake
         self._messages = messages
         self._wire = wire
         self._client = client
         self._buffer = buffer
-        self._longest_notice = longest_notice
 
     def serve_next(self) -> None:
         """Serve one message. Errors as `Messages.command`."""
@@ -122,7 +122,7 @@ class Services:
 
     def _notice_data_set(self, command: Command, context: Answered) -> bytes | None:
         """Read the data set of anything but a C-STORE; None when it is too long."""
-        sink = NoticeSink(self._buffer, self._longest_notice)
+        sink = NoticeSink(self._buffer, LONGEST_NOTICE)
         if command.has_data_set:
             self._messages.data_set(context.context_id, sink)
         return None if sink.too_long else sink.content()

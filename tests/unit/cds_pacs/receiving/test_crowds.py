@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+import socket
 import sys
 
 import pytest
@@ -15,3 +17,13 @@ def test_a_crowd_leaves_no_thread_no_descriptor_and_no_memory() -> None:
     assert taken == 200
     assert (after.threads, after.descriptors) == (before.threads, before.descriptors)
     assert after.resident_bytes - before.resident_bytes < 16 << 20
+
+
+def test_without_a_free_descriptor_it_waits_and_goes_on_when_there_is_one() -> None:
+    with crowds.listener_process() as (pid, port):
+        most = crowds.usage_of(pid).descriptors + 3
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        held = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(10)]
+        for sock in held:
+            sock.close()
+        assert crowds.single_instance_associations(port, 5) == 5
