@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
@@ -21,6 +21,10 @@ from cds.errors import ArchiveError
 from cds.ports import Peer, Tls
 from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from cds_pacs.entity import CarefulEntity
+
+_config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would write every query and answer, patients and all, to its log
+_config.LOG_REQUEST_IDENTIFIERS = False
+_config.LOG_RESPONSE_IDENTIFIERS = False
 
 FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -211,6 +212,19 @@ def test_a_peer_that_does_not_know_where_we_listen_cannot_move(
     put(pacs, tmp_path, study=1)
     with pytest.raises(ArchiveError, match="0xA801"):
         archive.move("2.25.1", pacs.peer(), calling_ae_title="CDS")
+
+
+def test_no_log_names_the_patient_however_much_is_logged(
+    pacs: MiniPacs, archive: DicomArchive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(pacs, tmp_path, study=1, PatientID="CANARY-7", StudyDescription="CANARY-8")
+    (tmp_path / "fetched").mkdir()
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "pynetdicom"):
+        assert archive.studies(Identity(patient_id="CANARY-7"), pacs.peer(), calling_ae_title="CDS")
+        assert archive.fetch("2.25.1", tmp_path / "fetched", pacs.peer(), calling_ae_title="CDS") == 1
+    assert caplog.records
+    assert "CANARY" not in caplog.text
+    assert "Yellow" not in caplog.text
 
 
 def test_no_message_names_the_patient(pacs: MiniPacs, archive: DicomArchive, tmp_path: Path) -> None:
