@@ -125,6 +125,7 @@ class Filer:
             _LOG.warning("what waits in the journals is filed at the next start: %s", error)
         for journal in self._journals:
             journal.reader.close()
+        self._journals.clear()
 
     def run_once(self, at_least_full: float = 0.0) -> int:
         """File a batch of every journal that is at least so full (0 to 1); how many moved on.
