@@ -118,6 +118,7 @@ class Workflow:
         _running.append(self)
         DBOS.launch()
         DBOS.register_queue(_ANALYSIS_QUEUE, worker_concurrency=1, polling_interval_sec=_POLLING_SECONDS)
+        self._forget_deliveries()
         self._forget_ended()
 
     def stop(self, grace_seconds: float) -> None:
@@ -147,6 +148,11 @@ class Workflow:
             _LOG.error("study %s waits: %s", job.study_instance_uid, error)
             self._stopping.wait(_BUSY_SECONDS)
             self._workshop.ledger.jobs.put_back(job, self._workshop.clock(), counts=False)
+
+    def _forget_deliveries(self) -> None:
+        """Delete what earlier versions queued here; the outbox sees to it now."""
+        if found := DBOS.list_workflows(name="delivery", load_input=False, load_output=False):
+            DBOS.delete_workflows([workflow.workflow_id for workflow in found])
 
     def _forget_ended(self) -> None:
         """Delete the records of what has ended, however it ended: the ledger remembers, and may ask for it again."""
