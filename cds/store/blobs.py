@@ -73,8 +73,7 @@ class BlobStore:
         distinct = {blob.name: blob for blob in blobs}
         with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(distinct)))) as pool:
             list(pool.map(self._put, distinct.values()))
-        for folder in {self.path(name).parent for name in distinct}:
-            fsync_folder(folder)
+            list(pool.map(fsync_folder, {self.path(name).parent for name in distinct}))
 
     def put(self, instance: ReceivedInstance) -> Blob:
         """Make one data set durable, as received; doing it again changes nothing.
