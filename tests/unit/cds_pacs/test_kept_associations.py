@@ -27,6 +27,7 @@ class Pacs:
     """pynetdicom as an independent peer: counts associations, remembers what came."""
 
     def __init__(self, *sop_classes: str, tls: ssl.SSLContext | None = None) -> None:
+        self._sockets: list[socket.socket] = []  # pynetdicom leaves some of them to the garbage collector
         self.opened = 0
         self.released = 0
         self.proposed: list[int] = []
@@ -56,6 +57,8 @@ class Pacs:
         self._server.server_close()
         for association in self._server.active_associations:
             association.abort()
+        for one in self._sockets:
+            one.close()
 
     def drop(self) -> None:
         """End every association without a word, as a firewall does."""
@@ -68,6 +71,7 @@ class Pacs:
 
     def _accepted(self, event: Any) -> None:
         self.opened += 1
+        self._sockets.append(event.assoc.dul.socket.socket)
         self.proposed.append(len(event.assoc.requestor.primitive.presentation_context_definition_list))
 
     def _was_released(self, event: Any) -> None:
