@@ -56,7 +56,7 @@ class Pacs:
         self._server.shutdown()
         self._server.server_close()
         for association in self._server.active_associations:
-            association.abort()
+            (association.abort if association.is_established else association.kill)()
         for one in self._sockets:
             one.close()
 
