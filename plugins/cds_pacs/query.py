@@ -92,6 +92,7 @@ def associated(
     )
     if not association.is_established:
         raise ArchiveError(_why_not(association, peer))
+    _keep_messages_for_the_caller(association)
     try:
         _check_certificate(association, peer)
         yield association
@@ -222,6 +223,15 @@ def _check_certificate(association: Association, peer: Peer) -> None:
     found = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
     if hashlib.sha256(found or b"").hexdigest() != peer.certificate:
         raise ArchiveError(f"peer {peer.name!r} has another certificate than the one that is configured for it")
+
+
+def _keep_messages_for_the_caller(association: Association) -> None:
+    """Let only who asked take answers: pynetdicom 3.0.4's reactor, told to pause, may still take the first one.
+
+    The reactor looks without blocking, everybody else waits.
+    """
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)  # type: ignore[method-assign]
 
 
 def _send_at_once(event: Any) -> None:

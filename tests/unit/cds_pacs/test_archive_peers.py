@@ -19,7 +19,7 @@ from cds.domain.records import Identity
 from cds.errors import ArchiveError
 from cds.ports import Peer, Tls
 from cds_pacs.archive import DicomArchive
-from cds_pacs.query import FIND, GET, ArchiveSettings
+from cds_pacs.query import FIND, GET, ArchiveSettings, associated, context
 
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
 PATIENT = Identity(patient_id="P-1")
@@ -123,6 +123,15 @@ def test_a_patient_id_of_any_script_is_sent_with_its_character_set(archive: Dico
     with Unruly() as pacs:
         archive.studies(Identity(patient_id="病历7"), pacs.peer(), calling_ae_title="CDS")
     assert pacs.asked[0].PatientID == "病历7"
+
+
+def test_no_answer_is_taken_from_whoever_asked() -> None:
+    """The reactor of an association never takes a message, however quick the peer is."""
+    with Unruly() as pacs:
+        with associated(pacs.peer(), [context(FIND)], ArchiveSettings(), "CDS") as association:
+            association.dimse.msg_queue.put((1, "an answer"))  # type: ignore[arg-type]
+            assert association.dimse.get_msg(block=False) == (None, None)
+            assert association.dimse.get_msg(block=True) == (1, "an answer")
 
 
 def listed() -> list[Dataset]:
