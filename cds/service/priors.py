@@ -213,7 +213,8 @@ class Priors:
             return self._cache.fill(
                 uid, lambda folder: archive.fetch(uid, folder, peer, calling_ae_title=self._ae_title)
             )
-        except ArchiveError:
+        except ArchiveError as error:
+            _LOG.info("study %s: not fetched: %s", uid, error)
             if kept or not isinstance(archive, Moving) or self._ledger.completeness.senders(uid):
                 raise
             return self._moved(archive, peer, uid)

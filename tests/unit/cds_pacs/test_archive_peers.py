@@ -127,11 +127,10 @@ def test_a_patient_id_of_any_script_is_sent_with_its_character_set(archive: Dico
 
 def test_no_answer_is_taken_from_whoever_asked() -> None:
     """The reactor of an association never takes a message, however quick the peer is."""
-    with Unruly() as pacs:
-        with associated(pacs.peer(), [context(FIND)], ArchiveSettings(), "CDS") as association:
-            association.dimse.msg_queue.put((1, "an answer"))  # type: ignore[arg-type]
-            assert association.dimse.get_msg(block=False) == (None, None)
-            assert association.dimse.get_msg(block=True) == (1, "an answer")
+    with Unruly() as pacs, associated(pacs.peer(), [context(FIND)], ArchiveSettings(), "CDS") as association:
+        association.dimse.msg_queue.put((1, "an answer"))  # type: ignore[arg-type]
+        assert association.dimse.get_msg(block=False) == (None, None)
+        assert association.dimse.get_msg(block=True) == (1, "an answer")
 
 
 def listed() -> list[Dataset]:
