@@ -11,7 +11,7 @@ from typing import Final
 
 from cds.errors import OutOfResources
 from cds.ports import Announced, Bytes
-from cds.store.durable import fsync_folder, write_all
+from cds.store.durable import begin_writeback, fsync_folder, write_all
 from cds.store.part10 import FileMeta, encode_file_meta
 
 _WRITEBACK_BYTES: Final = 1 << 20
@@ -65,8 +65,7 @@ class SpooledInstance:
             write_all(descriptor, part)
             self._written += len(part)
             if self._durable and self._written - self._flushed >= _WRITEBACK_BYTES:
-                # begins to write to the disk what is there, without waiting: less is left to do at the end
-                os.posix_fadvise(descriptor, self._flushed, self._written - self._flushed, os.POSIX_FADV_DONTNEED)
+                begin_writeback(descriptor, self._flushed, self._written - self._flushed)
                 self._flushed = self._written
         except OSError as error:
             self.abandon()

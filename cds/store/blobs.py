@@ -7,13 +7,13 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cds.ports import Bytes, ReceivedInstance
-from cds.store.durable import fsync_folder, make_folder, write_all
+from cds.store.durable import begin_writeback, fsync_folder, make_folder, write_all
 from cds.store.part10 import FileMeta, encode_file_meta, split_file
 
 _SHARDS: Final = 256
@@ -71,8 +71,9 @@ class BlobStore:
             When the disk does not take them; what was written before has no row, and is harmless.
         """
         distinct = {blob.name: blob for blob in blobs}
-        with ThreadPoolExecutor(min(_AT_ONCE, max(1, len(distinct)))) as pool:
-            list(pool.map(self._put, distinct.values()))
+        with ExitStack() as opened, ThreadPoolExecutor(min(_AT_ONCE, max(1, len(distinct)))) as pool:
+            written = [self._write(blob, opened) for blob in distinct.values()]
+            list(pool.map(os.fsync, [descriptor for descriptor in written if descriptor is not None]))
             list(pool.map(fsync_folder, {self.path(name).parent for name in distinct}))
 
     def put(self, instance: ReceivedInstance) -> Blob:
@@ -140,14 +141,14 @@ class BlobStore:
         """Whether there is a blob."""
         return next(self.names(), None) is not None
 
-    def _put(self, blob: NewBlob) -> None:
+    def _write(self, blob: NewBlob, opened: ExitStack) -> int | None:
+        """Write a file and set its way to the disk going; its descriptor, None where it is durable already."""
         if isinstance(blob.content, Path):
             with suppress(FileExistsError):
                 os.link(blob.content, self.path(blob.name))
-            return
+            return None
         descriptor = os.open(self.path(blob.name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        try:
-            write_all(descriptor, blob.content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        opened.callback(os.close, descriptor)
+        write_all(descriptor, blob.content)
+        begin_writeback(descriptor)
+        return descriptor

@@ -44,6 +44,15 @@ def write_all(descriptor: int, part: Bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def begin_writeback(descriptor: int, start: int = 0, length: int = 0) -> None:
+    """Set what was written on its way to the disk, so that a later fsync finds it there; `length` 0 is to the end.
+
+    On Linux the advice that pages are not needed starts their writeback; elsewhere nothing happens.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
