@@ -21,13 +21,14 @@ from cds.service import Analyse, AnalysisResult
 from cds.store import Attempt
 
 _LOOK_SECONDS = 0.02
+_SLOW_SECONDS = 0.5
 
 
 class Script:
     """What the stand-in does, run by run, and what it did; kept in a folder, so that it outlives crashes.
 
-    Words: ``ok``, ``crash`` (the process exits), ``hang`` (until `release`), ``unusable``,
-    ``error``, ``defect``. After the last word everything is ``ok``.
+    Words: ``ok``, ``slow`` (half a second), ``crash`` (the process exits), ``hang`` (until
+    `release`), ``unusable``, ``error``, ``defect``. After the last word everything is ``ok``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,6 +76,8 @@ def _analyse(script: Script, attempt: Attempt) -> AnalysisResult:
     word = script.next_word(uid)
     if word == "crash":
         os._exit(1)
+    if word == "slow":
+        threading.Event().wait(_SLOW_SECONDS)
     if word == "hang":
         script.wait_for_release()
     if word == "unusable":

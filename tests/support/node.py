@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,39 @@ CDS = [sys.executable, "-m", "cds.cli"]
 
 
 class ServedNode:
-    """One node in `folder`, with the peers and extra TOML that the test gives."""
+    """One node in `folder`, with the peers and extra TOML that the test gives.
 
-    def __init__(self, folder: Path, port: int, peers: str, *, quiet_seconds: float = 3, extra: str = "") -> None:
+    `node` are further lines of ``[node]``, `program` runs in place of `cds`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        peers: str,
+        *,
+        quiet_seconds: float = 3,
+        node: str = "",
+        extra: str = "",
+        program: Sequence[str] = CDS,
+    ) -> None:
         self.folder = folder
         self.port = port
         self.quiet_seconds = quiet_seconds
+        self.program = list(program)
         self.configuration = folder / "cds.toml"
         self.configuration.write_text(
             f'data_dir = "data"\n[node]\nport = {port}\nstudy_quiet_seconds = {quiet_seconds}\n'
-            f"retry_seconds = 1\n[web]\nport = 0\n{peers}\n{extra}\n"
+            f"retry_seconds = 1\n{node}\n[web]\nport = 0\n{peers}\n{extra}\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *wrapper: str, environment: Mapping[str, str] | None = None) -> None:
         with (self.folder / "serve.log").open("ab") as log:
-            command = [*CDS, "serve", "--config", str(self.configuration)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            command = [*wrapper, *self.program, "serve", "--config", str(self.configuration)]
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(environment or {})}
+            )
 
     def kill(self) -> None:
         """SIGKILL to the whole process group, as a power cut would."""
