@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "cds": "cds",
     "knowledge_graph": "knowledge_graph",
-    **{name: f"plugins/{name}" for name in ("cds_pacs", "cds_csv", "cds_dicomweb", "cds_fusion_late")},
+    **{name: f"plugins/{name}" for name in ("cds_pacs", "cds_csv", "cds_dicomweb", "cds_fusion_late", "cds_hl7")},
 }
 
 
