@@ -19,19 +19,24 @@ def serve(config: ConfigOption = None) -> None:
     """Receive studies, analyse them and send reports back; SIGTERM drains and exits 0."""
     from cds import logs
     from cds.app import node
+    from cds.errors import ConfigError
     from cds.web import serving
 
     settings = load(config)
     logs.configure()
     os.umask(0o077)  # what lies in data_dir is for this user alone: it names patients
 
-    running = node(settings)
-    with serving(settings, running.ledger, running.complaints) as web_port:
+    try:
+        running = node(settings)
+        with serving(settings, running.ledger, running.complaints) as web_port:
 
-        def started(port: int) -> None:
-            typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
-            if web_port:
-                typer.echo(f"web pages at http://{settings.web.host}:{web_port}/readyz")
-            sys.stdout.flush()
+            def started(port: int) -> None:
+                typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
+                if web_port:
+                    typer.echo(f"web pages at http://{settings.web.host}:{web_port}/readyz")
+                sys.stdout.flush()
 
-        running.run(started)
+            running.run(started)
+    except OSError as error:
+        where = error.filename or f"{settings.node.host}:{settings.node.port}"
+        raise ConfigError(f"the node cannot work with {str(where)!r}: {error.strerror or error}") from None
