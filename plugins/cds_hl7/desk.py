@@ -15,7 +15,7 @@ from cds_hl7.answers import Refusal, answer
 from cds_hl7.er7 import Message, Unreadable, messages_in, read
 from cds_hl7.framing import Block, Fault
 from cds_hl7.kept import MessageStore, Received, Reused
-from cds_hl7.person import Identifier, check_of, identifiers, merges
+from cds_hl7.person import Identifier, Merge, check_of, identifiers, merges
 
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_CONTROL_ID: Final = 199
@@ -74,7 +74,7 @@ class Desk:
             body=content,
             answer=answer(message),
             subjects=_subjects(message),
-            merges=tuple(merges(message)) if message.kind[1] == "A40" else (),
+            merges=_merges(message),
         )
         done = self._store.keep(received)
 
@@ -122,14 +122,18 @@ def _lacking(message: Message) -> Iterator[Refusal]:
             check_of(pid)
         except ValueError as error:
             yield Refusal(102, str(error))
-    if message.kind[1] == "A40" and not any(merges(message)):
+    if message.kind[1] == "A40" and not _merges(message):
         yield Refusal(101, "the message has no earlier identifier (MRG-1) after its PID")
 
 
 def _subjects(message: Message) -> tuple[Identifier, ...]:
     """Every identifier that the message is to be found by."""
     found = [identifier for pid in message.all("PID") for identifier in identifiers(pid, 3)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*found, *(merge.old for merge in _merges(message)))))
+
+
+def _merges(message: Message) -> tuple[Merge, ...]:
+    return tuple(merges(message)) if message.kind == ("ADT", "A40") else ()
 
 
 def _digest(content: bytes) -> bytes:

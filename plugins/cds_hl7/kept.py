@@ -83,6 +83,7 @@ class MessageStore:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = path
         self._database = _opened(path)
         self._waiting: queue.SimpleQueue[tuple[Received, Future[bytes]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="cds-hl7-store", daemon=True)
@@ -97,6 +98,11 @@ class MessageStore:
         done: Future[bytes] = Future()
         self._waiting.put((message, done))
         return done
+
+    def count(self) -> int:
+        """How many messages were kept."""
+        with closing(_reading(self.path)) as database:
+            return int(database.execute("SELECT count(*) FROM messages").fetchone()[0])
 
     def close(self) -> None:
         """Keep what waits, then close."""
@@ -225,14 +231,15 @@ class KeptMessages:
             When the file cannot be read.
         """
         try:
-            with closing(self._connection()) as database:
+            with closing(_reading(self._path)) as database:
                 known = _followed(database, _beginnings(database, start))
                 return known, tuple(_messages(database, known))
         except sqlite3.Error as error:
             raise OSError(f"the file of HL7 messages cannot be read: {error}") from error
 
-    def _connection(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
 
 
 def _beginnings(database: sqlite3.Connection, start: Identifier) -> list[Identifier]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from cds.errors import ConfigError
 from cds.ports import Intake, ListenerAddress, Tls
-from cds_hl7.charsets import codec_of
+from cds_hl7.charsets import CODECS, codec_of
 from cds_hl7.desk import Desk, Rules
 from cds_hl7.kept import MessageStore, store_path
 from cds_hl7.server import Limits, MllpServer, Network, listening_socket
@@ -76,9 +76,7 @@ class Hl7Listener:
         self._networks = tuple(_network(address) for address in settings.addresses)
         codec = codec_of(settings.charset)
         if codec is None:
-            raise ConfigError(
-                f"[node.hl7] charset: {settings.charset!r} is not read; e.g. UNICODE UTF-8, GB 18030-2000"
-            )
+            raise ConfigError(f"[node.hl7] charset: {settings.charset!r} is not read; there are: {', '.join(CODECS)}")
         self._rules = Rules(codec=codec, processing_ids=settings.processing_ids)
         self._server: MllpServer | None = None
         self._store: MessageStore | None = None

@@ -209,7 +209,7 @@ class Chart:
             self.tally.note(source, "the order says no reason (OBR-31, OBR-13)")
             return
         accession = self.search.study.accession_number.strip()
-        if accession and group.numbers and accession not in group.numbers:
+        if accession and group.accessions and accession not in group.numbers:
             self.tally.note(source, "the order of another study")
             return
         try:
@@ -248,9 +248,17 @@ class _Group:
         return (self.order.text(3) or self.order.text(2)) if self.order else ""
 
     @property
+    def accessions(self) -> frozenset[str]:
+        """Where the department that fills an order puts its Accession Number: OBR-3, OBR-18, OBR-20."""
+        return self._said(3, 18, 20)
+
+    @property
     def numbers(self) -> frozenset[str]:
-        """Where an Accession Number may stand: OBR-2, OBR-3, OBR-18 and OBR-20, by profile."""
-        found = (self.order.text(number) for number in (2, 3, 18, 20)) if self.order else ()
+        """Where an Accession Number may stand: there, or where it is the placer's, in OBR-2."""
+        return self.accessions | self._said(2)
+
+    def _said(self, *fields: int) -> frozenset[str]:
+        found = (self.order.text(number) for number in fields) if self.order else ()
         return frozenset(number for number in found if number)
 
 

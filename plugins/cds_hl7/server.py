@@ -21,6 +21,7 @@ _READ_BYTES: Final = 1 << 16
 _PAUSE_SECONDS: Final = 0.2
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Take = Callable[[Block], list[Answer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,7 @@ class Limits:
 class Line:
     """One connection."""
 
-    def __init__(
-        self, sock: socket.socket, address: str, limits: Limits, take: Callable[[Block], list[Answer]]
-    ) -> None:
+    def __init__(self, sock: socket.socket, address: str, limits: Limits, take: Take) -> None:
         self.socket = sock
         self.address = address
         self.thread: threading.Thread | None = None
@@ -116,7 +115,7 @@ class MllpServer:
         sock: socket.socket,
         limits: Limits,
         tls: Callable[[], ssl.SSLContext] | None,
-        take: Callable[[Block], list[Answer]],
+        take: Take,
     ) -> None:
         self._socket = sock
         self._limits = limits

@@ -1,4 +1,4 @@
-"""The site's own table of codes: what a laboratory calls an analyte, and in which unit where its messages do not say."""
+"""The site's own table of codes: what a laboratory calls an analyte, and the unit where its messages do not say."""
 
 from __future__ import annotations
 

@@ -78,9 +78,13 @@ class Hl7Records:
         """Everything of the study's patient that counts; why the rest does not stands in ``rejected``."""
         if self._path is None:
             return Records()
-        if reason := self._unjoinable(study):
-            return _only(reason)
-        patient = study.patient
+        patient, study_time = study.patient, study.started_at
+        if not patient.patient_id.strip():
+            return _only("the study has no Patient ID; no record can be joined")
+        if study_time is None or study_time.tzinfo is None:
+            return _only("the study has no date and time; no record can be joined")
+        if not self._path.exists():
+            return _only("no HL7 message has been received yet")
         try:
             start = Identifier(patient.patient_id.strip(), patient.issuer_of_patient_id.strip())
             known, kept = KeptMessages(self._path).about(start)
@@ -90,25 +94,13 @@ class Hl7Records:
         if not kept:
             return _only("no HL7 message has the Patient ID of this study")
         tally = Tally()
-        chart = Chart(Search(study, self._window(study), self._zone, site), tally)
+        chart = Chart(Search(study, Window(study_time, self._before, self._after), self._zone, site), tally)
         for letter in _letters(study, known, kept, tally):
             chart.add(letter)
         labs, superseded = latest_final(chart.labs())
         for result in superseded:
             tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
         return Records(labs=labs, texts=chart.texts(), rejected=tally.rejected())
-
-    def _unjoinable(self, study: Study) -> str:
-        """Why nothing can be joined to this study; ``""`` where something can."""
-        if not study.patient.patient_id.strip():
-            return "the study has no Patient ID; no record can be joined"
-        if study.started_at is None or study.started_at.tzinfo is None:
-            return "the study has no date and time; no record can be joined"
-        return "" if self._path is not None and self._path.exists() else "no HL7 message has been received yet"
-
-    def _window(self, study: Study) -> Window:
-        assert study.started_at is not None  # noqa: S101  checked in `_unjoinable`
-        return Window(study.started_at, self._before, self._after)
 
     def _site(self) -> Mapping[str, SiteCode]:
         return site_codes(Path(self._codes)) if self._codes else {}
@@ -134,7 +126,7 @@ def _letters(
     study: Study, known: Mapping[Identifier, Identifier], kept: Iterable[Kept], tally: Tally
 ) -> Iterable[Letter]:
     """The messages that are about the study's patient, in the order of arrival."""
-    said = [each for message in kept for each in _said(message, known)]
+    said = [each for message in kept for each in _said(message, known, tally)]
     updates = [each for each in said if each.updates]
     for each in said:
         if each.updates:
@@ -147,11 +139,12 @@ def _letters(
             yield letter
 
 
-def _said(kept: Kept, known: Mapping[Identifier, Identifier]) -> Iterable[_Said]:
+def _said(kept: Kept, known: Mapping[Identifier, Identifier], tally: Tally) -> Iterable[_Said]:
     try:
         message = read(kept.body, kept.codec)
-    except Unreadable:
-        return  # it was readable when it was kept: only a damaged file gets here, and SQLite says so
+    except Unreadable as error:
+        tally.note(f"hl7:{kept.control_id}", str(error))
+        return
     for pid, segments in _patients(message):
         found = [identifier for identifier in identifiers(pid, 3) if identifier in known]
         if found:
