@@ -207,13 +207,17 @@ class Judge:
             if clause.joiner != ",":
                 return []
             back = self._backward[later]
-            if back and clause.listed:
+            if back and clause.listed and not self._opens(back[0], clause):
                 first = back[0]
                 inner = [c for c in clause.cues if c.start < first.start and "verb" in c.kinds]
                 return [] if inner else back[:1]
             if not clause.bare or clause.opener:
                 return []
         return []
+
+    def _opens(self, cue: Hit, clause: Clause) -> bool:
+        """Whether a cue describes the clause's own finding instead of ending a list: "or suspicious nodule"."""
+        return not self._targets_between(clause.start, cue.start) and self._targets_between(cue.end, clause.end)
 
     def _change_denied(self, index: int, target: Target) -> bool:
         """Whether a frame's own word is what is denied: "心影未见增大"."""

@@ -17,26 +17,55 @@ SIZE: Final = re.compile(
     rf"(?<![\d.])(?<!\d,)(?:{_NUMBER} ?{_UNIT}? ?(?:x|\*|~|-|to|by|至|乘) ?){{0,3}}{_NUMBER} ?{_UNIT}(?![a-z23])"
 )
 """No areas or volumes, and no number with a comma in it: of "1,5 cm" rather no size than 5 cm."""
-_VALUES: Final = re.compile(_NUMBER)
-_UNITS: Final = re.compile(_UNIT)
-_NO_SIZE: Final = re.compile(r" ?(?:above|below|from|proximal|distal|thick|slice|section|collimation|interval|层厚|处)")
+_LENGTH: Final = re.compile(rf"({_NUMBER}) ?({_UNIT})?")
+_RANGE: Final = re.compile(r"~|-|to|至")
+_NO_SIZE: Final = re.compile(
+    r" ?(?:above|below|from(?! the (?:chest wall|pleura))|proximal|distal|thick \w*(?:slice|section|image|cut)"
+    r"|slice|section|collimation|interval|previously|层厚|处)"
+)
 _BEFORE_NOW: Final = re.compile(r"(?:previously|prior|formerly|原|前片|既往|原约|前约)[^,;.]{0,12}$")
+_EARLIER: Final = re.compile(
+    r"(?<![a-z])previously (?:seen|noted|described|identified|reported)(?![a-z])|原(?!发|因|位)"
+)
 _ELSE: Final = re.compile(r"[ ,]*(?:余|其余|另|其他|其它)")
+_JOINED: Final = re.compile(r"(?<![a-z])(?:with|and)(?![a-z])|伴|并|及")
+_AND: Final = re.compile(r"[^,;:()]{0,24}?(?<![a-z])(?:and|&|/|及|和|、|与)(?![a-z])[^,;:()]{0,12}")
+_PLACE_ONLY: Final = re.compile(
+    r"(?:[ ,.();]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
+    r"|upper|lower|middle|mid|lobes?|lungs?|zones?|apex|apices|apical|bases?|basal|basilar|hil(?:um|a|ar)|lingul(?:a|ar)"
+    r"|rul|rml|rll|lul|lll|rt|lt|greater|larger|more|worse|than|predominantly|posterior|anterior|lateral|medial"
+    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now)\b)*"
+)
 AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
+JOINED_PENALTY: Final = 30
+FAR: Final = 2000
 MILLIMETRES: Final = {"cm": 10.0, "mm": 1.0}
 
 
 def sizes(text: str, start: int, end: int) -> list[tuple[int, int, Size]]:
-    """The lengths in ``text[start:end]``, as (start, end, size); the largest of "12 x 9 mm"."""
-    found: list[tuple[int, int, Size]] = []
-    for match in SIZE.finditer(text, start, end):
-        if _NO_SIZE.match(text, match.end()) or _BEFORE_NOW.search(text, max(start, match.start() - 24), match.start()):
-            continue
-        unit = _unit(_UNITS.findall(match.group())[-1])
-        value = max(float(number) for number in _VALUES.findall(match.group()))
-        found.append((match.start(), match.end(), Size(value=value, unit=unit, mm=round(value * MILLIMETRES[unit], 3))))
-    return found
+    """The lengths in ``text[start:end]``, as (start, end, size)."""
+    return [
+        (match.start(), match.end(), _size(match.group()))
+        for match in SIZE.finditer(text, start, end)
+        if not _NO_SIZE.match(text, match.end())
+        and not _BEFORE_NOW.search(text, max(start, match.start() - 24), match.start())
+    ]
+
+
+def _size(words: str) -> Size:
+    """The largest of "12 x 9 mm"; of "from 8 mm to 11 mm" the last; a number without a unit has the next one's."""
+    lengths: list[tuple[float, str]] = []
+    unit = ""
+    for number, own in reversed(_LENGTH.findall(words)):
+        unit = _unit(own) if own else unit
+        lengths.insert(0, (float(number), unit))
+    if _RANGE.search(words):
+        lengths = lengths[-1:]
+    axes = tuple(round(value * MILLIMETRES[unit], 3) for value, unit in lengths)
+    largest = axes.index(max(axes))
+    value, unit = lengths[largest]
+    return Size(value=value, unit=unit, mm=axes[largest], axes_mm=axes)
 
 
 def _unit(word: str) -> str:
@@ -44,6 +73,7 @@ def _unit(word: str) -> str:
 
 
 def size_owners(
+    text: str,
     lengths: Sequence[tuple[int, int, Size]],
     targets: Sequence[Target],
     clauses: Sequence[Clause],
@@ -57,7 +87,7 @@ def size_owners(
         inside = [n for n in sized if clause.start <= targets[n].start and targets[n].end <= clause.end]
         before = [n for n in sized if targets[n].end <= start]
         if inside:
-            nearest = min(inside, key=lambda n: _distance(targets[n], start, end))
+            nearest = min(inside, key=lambda n: _distance(text, targets[n], start, end))
         elif before:
             nearest = before[-1]
         else:
@@ -71,37 +101,91 @@ def size_owners(
     return owners
 
 
-def _distance(target: Target, start: int, end: int) -> int:
-    return target.start - end if target.start >= end else start - target.end
+def _distance(text: str, target: Target, start: int, end: int) -> int:
+    """How far a length is from a finding; "with" and "and" between them make it farther."""
+    between = text[end : target.start] if target.start >= end else text[target.end : start]
+    return len(between) + (JOINED_PENALTY if _JOINED.search(between) else 0)
 
 
 def place(
     text: str, target: Target, hits: Sequence[Hit], targets: Sequence[Target], clauses: Sequence[Clause], index: int
 ) -> str:
-    """The nearest side or region: the first of a hit's kinds, ``""`` where the clause names none."""
+    """The nearest side or region: the first of a hit's kinds, ``""`` where neither clause nor aside names one."""
     clause = clauses[index]
     inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= clause.end]
     own = [hit for hit in inside if hit.start < target.end and target.start < hit.end]
     if own:
         return own[0].kinds[0]
-    best = min(inside, key=lambda hit: _gap(target, hit, targets, clause.chinese), default=None)
-    if best and _gap(target, best, targets, clause.chinese) < 1000:
-        return best.kinds[0]
-    if not clause.chinese or _ELSE.match(text, clause.start):
+    best = min(inside, key=lambda hit: _gap(target, hit, targets, clause), default=None)
+    if best and _gap(target, best, targets, clause) < FAR:
+        return _both(text, best, inside, targets)
+    if not clause.chinese:
+        return _aside(text, hits, clauses, index)
+    if _ELSE.match(text, clause.start):
         return ""
     earlier = [hit for hit in hits if hit.end <= clause.start]
-    return earlier[-1].kinds[0] if earlier else ""
+    if not earlier or (_denies(clause, target) and not _denies_in(clauses, earlier[-1])):
+        return ""
+    return earlier[-1].kinds[0]
 
 
-def _gap(target: Target, hit: Hit, targets: Sequence[Target], chinese: bool) -> int:
-    """How far a place is from a finding; another finding between them makes it far."""
+def _both(text: str, best: Hit, inside: Sequence[Hit], targets: Sequence[Target]) -> str:
+    """The place, or both sides: "right upper and left lower lobe", "large right and small left"."""
+    for other in inside:
+        if {best.kinds[0], other.kinds[0]} == {"left", "right"}:
+            first, second = sorted((best, other), key=lambda hit: hit.start)
+            between = text[first.end : second.start]
+            if _AND.fullmatch(between) and not any(first.end <= t.start < second.start for t in targets):
+                return "bilateral"
+    return best.kinds[0]
+
+
+def _aside(text: str, hits: Sequence[Hit], clauses: Sequence[Clause], index: int) -> str:
+    """The place in a clause beside it that names a place and nothing else: "nodule, right apex"."""
+    asides = [clauses[index - 1]] if index and clauses[index].joiner in (",", ":") else []
+    for later in clauses[index + 1 :]:
+        if later.joiner not in (",", "(", ")") or not _skipped(text, later):
+            break
+        asides.append(later)
+    for clause in asides:
+        if _PLACE_ONLY.fullmatch(text, clause.start, clause.end):
+            inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= clause.end]
+            if inside:
+                return _both(text, inside[0], inside, ())
+    return ""
+
+
+def _skipped(text: str, clause: Clause) -> bool:
+    """Whether a clause only measures or places what stands before it."""
+    words = SIZE.sub("", text[clause.start : clause.end])
+    return bool(_PLACE_ONLY.fullmatch(words)) or (clause.chinese and clause.bare)
+
+
+def _denies(clause: Clause, target: Target) -> bool:
+    return target.normal or any(kind.startswith("denied") for cue in clause.cues for kind in cue.kinds)
+
+
+def _denies_in(clauses: Sequence[Clause], hit: Hit) -> bool:
+    """Whether the clause that a place stands in denies something as well."""
+    own = next(clause for clause in reversed(clauses) if clause.start <= hit.start)
+    return any(kind.startswith("denied") for cue in own.cues for kind in cue.kinds)
+
+
+def _gap(target: Target, hit: Hit, targets: Sequence[Target], clause: Clause) -> int:
+    """How far a place is from a finding; another finding between them makes it far, and a denial too far."""
     if hit.end <= target.start:
         between = [t for t in targets if hit.end <= t.start and t.end <= target.start and t.key != target.key]
+        if between and _denied_between(clause, between[0].end, target.start):
+            return FAR
         return target.start - hit.end + 40 * len(between)
     between = [t for t in targets if target.end <= t.start and t.end <= hit.start and t.key != target.key]
-    if between or chinese:
-        return 2000 if between else hit.start - target.end + 60
+    if between or clause.chinese:
+        return FAR if between else hit.start - target.end + 60
     return hit.start - target.end + AFTER_PENALTY
+
+
+def _denied_between(clause: Clause, start: int, end: int) -> bool:
+    return any("denied.before" in cue.kinds and start <= cue.start and cue.end <= end for cue in clause.cues)
 
 
 def change(
@@ -109,19 +193,32 @@ def change(
 ) -> Change | None:
     """How the finding compares with before, where the words stand beside it."""
     clause = clauses[index]
+    inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= clause.end]
+    if grown := [hit for hit in inside if hit.start < target.at < hit.end <= target.until]:
+        return _change(grown[0])
     free = [hit for hit in hits if not any(t.start < hit.end and hit.start < t.end for t in targets)]
-    inside = [hit for hit in free if clause.start <= hit.start and hit.end <= clause.end]
+    inside = [hit for hit in inside if hit in free]
     before = [hit for hit in inside if hit.end <= target.start and _adjacent(text, hit.end, target.start, targets)]
     after = [hit for hit in inside if hit.start >= target.end]
     if before:
         return _change(before[-1])
     if after and not _own_word(text, after[0], targets, target, clause):
         return _change(after[0])
-    for later in clauses[index + 1 : index + 2]:
-        if later.joiner in (",", "(") and not any(later.start <= t.start < later.end for t in targets):
-            follows = [hit for hit in free if later.start <= hit.start and hit.end <= later.end]
-            return _change(follows[0]) if follows else None
+    for later in clauses[index + 1 :]:
+        follows = [hit for hit in free if later.start <= hit.start and hit.end <= later.end]
+        joined = later.joiner in (",", "(", ")") or (follows and follows[0].start == later.start)
+        if not joined or any(later.start <= t.start < later.end for t in targets):
+            break
+        if follows:
+            return _change(follows[0])
+        if not _skipped(text, later) and not _BEFORE_NOW.search(text, later.start, later.end):
+            break
     return None
+
+
+def seen_before(text: str, target: Target, clause: Clause) -> bool:
+    """Whether words before the finding say that it was there earlier: "previously noted", 原."""
+    return _EARLIER.search(text, clause.start, target.start) is not None
 
 
 def _adjacent(text: str, start: int, end: int, targets: Sequence[Target]) -> bool:

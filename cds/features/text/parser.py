@@ -112,7 +112,7 @@ class _Reader:
         found = targets(folded.text, terms, own[Group.STRUCTURE], own[Group.DESCRIPTOR], words.frames)
         self._targets = [target for target in found if not self._of_other_organ(target)] if own[Group.ORGAN] else found
         self._sizes = attributes.size_owners(
-            attributes.sizes(folded.text, start, end), self._targets, self._clauses, dict(words.concepts)
+            folded.text, attributes.sizes(folded.text, start, end), self._targets, self._clauses, dict(words.concepts)
         )
 
     def mentions(self) -> list[Mention]:
@@ -180,7 +180,8 @@ class _Reader:
         if judgement.resolved:
             return Change.RESOLVED
         if judgement.assertion is Assertion.ABSENT:
-            return None
+            gone = attributes.seen_before(self._folded.text, target, self._clauses[index])
+            return Change.RESOLVED if gone and not target.normal else None
         return attributes.change(
             self._folded.text,
             target,

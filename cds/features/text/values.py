@@ -50,11 +50,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A length as written (`value`, `unit`) and in millimetres; the largest where several are given."""
+    """A length as written (`value`, `unit`) and in millimetres; the largest where several are given.
+
+    `axes_mm`: one to three lengths in millimetres, in the order written.
+    """
 
     value: float
     unit: str
     mm: float
+    axes_mm: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
