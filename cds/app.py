@@ -5,21 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 from cds import __version__, logs, ports
 from cds.config import Settings, Tables
-from cds.dicom.read import read_studies
 from cds.discovery import build, installed, named
 from cds.domain.evidence import Algorithm
-from cds.domain.records import Records
-from cds.domain.report import Case, EncodedReport, Report
-from cds.domain.study import Study
-from cds.errors import ConfigError, EvidenceError
-from cds.pipeline import Pipeline, Progress
+from cds.errors import ConfigError
+from cds.pipeline import Pipeline
+from cds.reading import Analysis, Reading
 from cds.report.wording import impression
 from cds.service import (
     AnalysisResult,
@@ -38,32 +33,6 @@ Door = TypeVar("Door")
 
 _LOG = logging.getLogger(__name__)
 SOFTWARE = Algorithm(name="cds-pacs", version=__version__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    """Everything between a complete study and its encoded report."""
-
-    pipeline: Pipeline
-    records: tuple[ports.RecordsSource, ...]
-    writers: Mapping[str, ports.Writer]
-
-    def report(
-        self, study: Study, started_at: datetime, progress: Progress = lambda step: None, *, about: Case | None = None
-    ) -> Report:
-        """Join the records, run the pipeline; `about` is what is known of the study beside its images."""
-        progress("joining records")
-        joined = Records()
-        for source in self.records:
-            joined += source.records_for(study)
-        case = replace(about or Case(study=study), records=joined)
-        return self.pipeline.run(case, started_at, progress)
-
-    def encode(self, report: Report) -> tuple[EncodedReport, ...]:
-        """Every encoding of one report, each with the name of its writer."""
-        return tuple(
-            replace(encoded, writer=name) for name, writer in self.writers.items() for encoded in writer.write(report)
-        )
 
 
 def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | None = None) -> Analysis:
@@ -191,6 +160,7 @@ def node(settings: Settings) -> Node:
             reserve_bytes=settings.node.reserve_mb << 20,
         ),
         listeners=tuple(_listener(settings, name, peers) for name in settings.node.listeners),
+        ahead=True,
         study_quiet_seconds=settings.node.study_quiet_seconds,
         study_longest_seconds=settings.node.study_longest_seconds,
         priors=PriorsPlan(at_most=settings.archives.priors, years=settings.archives.priors_years),
@@ -256,21 +226,4 @@ def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
                 source.check()
         except ConfigError as error:
             _LOG.error("records are missing from every report: %s", error)
-    return partial(_analyse, work)
-
-
-def _analyse(work: Analysis, attempt: Attempt) -> AnalysisResult:
-    studies, unreadable = read_studies([instance.path for instance in attempt.instances])
-    if len(studies) != 1:
-        reasons = "; ".join(sorted({file.reason for file in unreadable})) or "no instance was found"
-        raise EvidenceError(f"study {attempt.job.study_instance_uid} cannot be read: {reasons}")
-    about = Case(
-        study=studies[0],
-        priors=attempt.priors,
-        not_compared=attempt.not_compared,
-        held=attempt.held,
-        expected=attempt.expected,
-    )
-    report = work.report(studies[0], datetime.now(UTC), about=about)
-    report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
-    return AnalysisResult(inputs_hash=report.inputs_hash, encodings=work.encode(report))
+    return Reading(work)

@@ -35,13 +35,14 @@ INTERVALS = "its interval covers what the models disagree on, not the uncertaint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """All that takes part in one report, chosen by configuration."""
+    """All that takes part in one report, chosen by configuration; `extract` lets an extractor look at a case."""
 
     software: Algorithm
     extractors: tuple[Extractor, ...]
     fusion: FusionModel
     knowledge: tuple[KnowledgeSource, ...]
     impression: Impression
+    extract: Callable[[Extractor, Case], Evidence | Missing] = lambda extractor, case: try_to_extract(extractor, case)
 
     def run(self, case: Case, started_at: datetime, progress: Progress = lambda step: None) -> Report:
         """One report of one case.
@@ -77,7 +78,7 @@ class Pipeline:
         missing: list[Missing] = []
         for extractor in self.extractors:
             progress(f"reading {extractor.modality}")
-            found = _try(extractor, case)
+            found = self.extract(extractor, case)
             if isinstance(found, Evidence):
                 evidence.append(found)
             else:
@@ -97,7 +98,7 @@ class Pipeline:
             progress("reading an earlier study")
             for extractor in self.extractors:
                 if now := present.get(extractor.modality):
-                    made.append(compared(case.study, prior, now, _try(extractor, Case(study=prior))))
+                    made.append(compared(case.study, prior, now, self.extract(extractor, Case(study=prior))))
         return tuple(made)
 
 
@@ -125,7 +126,7 @@ def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[
     return tuple(dict.fromkeys([*LIMITS, *calibrated, *(limit for part in evidence for limit in part.limits)]))
 
 
-def _try(extractor: Extractor, case: Case) -> Evidence | Missing:
+def try_to_extract(extractor: Extractor, case: Case) -> Evidence | Missing:
     """An extractor that fails costs its modality, and the report says so."""
     try:
         return extractor.extract(case)

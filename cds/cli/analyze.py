@@ -15,12 +15,12 @@ from rich.text import Text
 from cds import ports
 from cds.cli.settings import ConfigOption, JsonOption, load
 from cds.discovery import build
-from cds.domain.report import EncodedReport
+from cds.domain.report import Case, EncodedReport
 from cds.errors import CdsError, ConfigError, ReportError, UnusableStudy
 
 if TYPE_CHECKING:
-    from cds.app import Analysis
     from cds.domain.study import Study
+    from cds.reading import Analysis
 
 SOURCE: Final = "csv"
 """The records source that reads the files named on the command line."""
@@ -101,7 +101,7 @@ def _one(work: Analysis, study: Study, out: Path, as_json: bool, screen: Console
     uid = study.study_instance_uid
     try:
         with screen.status("") as status:
-            report = work.report(study, datetime.now(UTC), lambda step: status.update(f"{uid}: {step}"))
+            report = work.report(Case(study=study), datetime.now(UTC), lambda step: status.update(f"{uid}: {step}"))
             status.update(f"{uid}: writing")
             files = write(work.encode(report), out / uid)
     except CdsError as error:

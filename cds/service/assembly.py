@@ -78,15 +78,25 @@ class Assembly:
         self._prior = prior
         self._started_at = clock()
         self._seen: dict[str, _Seen] = {}
+        self._receiving: tuple[Receiving, ...] = ()
 
     def close_quiet_studies(self) -> int:
         """Look at every study that is receiving; how many were closed. Waits for no peer."""
         self._enter_announcements()
-        receiving = self._ledger.jobs.receiving()
+        receiving = self._receiving = self._ledger.jobs.receiving()
         open_now = {study.study_instance_uid for study in receiving}
         self._seen = {uid: seen for uid, seen in self._seen.items() if uid in open_now}
         announced = self._ledger.completeness.announced_studies() if receiving else frozenset()
         return sum(self._look(study, study.study_instance_uid in announced) for study in receiving)
+
+    def pausing(self, seconds: float) -> tuple[Receiving, ...]:
+        """The studies that are receiving, and of which nothing has come for `seconds`, as they were last looked at."""
+        now = self._monotonic()
+        return tuple(
+            study
+            for study in self._receiving
+            if (seen := self._seen.get(study.study_instance_uid)) and now - seen.quiet_since >= seconds
+        )
 
     def _enter_announcements(self) -> None:
         """What peers announced becomes what the studies are measured by; done twice, it changes nothing."""

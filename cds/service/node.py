@@ -16,6 +16,7 @@ from typing import Final
 
 from cds.errors import ConfigError
 from cds.ports import Archive, ListenerAddress, Sender
+from cds.service.ahead import Ahead
 from cds.service.analysis import Analyst, defect
 from cds.service.assembly import Assembly
 from cds.service.commitment import CommitmentPolicy, Notary
@@ -50,7 +51,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """What a node is to be; the first listener's address tells who it is."""
+    """What a node is to be; the first listener's address tells who it is, `ahead` whether pausing studies are read."""
 
     intake: IntakePlan
     listeners: tuple[ListenerPlan, ...]
@@ -59,6 +60,7 @@ class NodePlan:
     priors: PriorsPlan = field(default_factory=PriorsPlan)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     commitment: CommitmentPolicy = field(default_factory=CommitmentPolicy)
+    ahead: bool = False
 
     @property
     def data_dir(self) -> Path:
@@ -121,6 +123,7 @@ class Node:
             counts=Counts(archives=archives, peers=peers, ae_title=ae_title, monotonic=monotonic),
             prior=self._priors.set_aside,
         )
+        self._ahead = Ahead(ledger, analyst, self._assembly, self._priors) if plan.ahead else None
         courier = Courier(
             ledger=ledger,
             senders=senders,
@@ -248,6 +251,8 @@ class Node:
                 self._assembly.close_quiet_studies()
                 self._workflow.submit()
                 self._outbox.look()
+                if self._ahead:
+                    self._ahead.look()
             except Exception as error:  # the heart goes on: a database that is busy now is not busy for ever
                 defect("the heartbeat", error)
 

@@ -33,7 +33,7 @@ _APPLICATION_VERSION: Final = "1"
 _ANALYSIS_QUEUE: Final = "analysis"
 _AHEAD: Final = 64
 """How much is queued ahead of the workers; the ledger keeps the rest, however much it is."""
-_POLLING_SECONDS: Final = 0.2
+_POLLING_SECONDS: Final = 0.1
 _ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _BUSY_SECONDS: Final = 5.0
 """How long work waits whose database or disk has no room; it is not counted as an attempt."""

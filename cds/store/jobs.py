@@ -119,16 +119,16 @@ class Jobs:
                 return None
             number = row["attempts"] + 1
             _move(connection, uid, StudyState.RUNNING, at, "", attempts=number, reopened=False)
-            last = _last_report(connection, uid)
-            return Attempt(
-                job=job,
-                number=number,
-                instances=self._instances(connection, uid),
-                revision=last.revision + 1 if last else 1,
-                predecessor=last.sop_instance_uid if last else "",
-                held=row["held"],
-                expected=row["expected"],
-            )
+            return self._attempt(connection, job, number, row)
+
+    def preview(self, study_instance_uid: str) -> Attempt | None:
+        """What an attempt would get if the study were complete now, None where it is not receiving; counts nothing."""
+        with self._database.reading() as connection:
+            row = _study(connection, study_instance_uid)
+            if row["state"] != StudyState.RECEIVING:
+                return None
+            job = Job(study_instance_uid=study_instance_uid, generation=row["generation"] + 1)
+            return self._attempt(connection, job, 0, row)
 
     def report(
         self,
@@ -187,6 +187,19 @@ class Jobs:
             row = _current(connection, job)
             if row is not None:
                 _end(connection, row, state, at, reason)
+
+    def _attempt(self, connection: Connection, job: Job, number: int, row: Mapping[str, Any]) -> Attempt:
+        uid = job.study_instance_uid
+        last = _last_report(connection, uid)
+        return Attempt(
+            job=job,
+            number=number,
+            instances=self._instances(connection, uid),
+            revision=last.revision + 1 if last else 1,
+            predecessor=last.sop_instance_uid if last else "",
+            held=row["held"],
+            expected=row["expected"],
+        )
 
     def _instances(self, connection: Connection, study_instance_uid: str) -> tuple[StoredInstance, ...]:
         rows = connection.execute(

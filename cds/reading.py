@@ -1,0 +1,111 @@
+"""Reading a study: from its files to its encoded report, remembering what was read before.
+
+A study is read while it may still be arriving (`cds.service.ahead`), and again when it is complete.
+The second time nothing has to be computed that did not change: the same case gives the same report,
+and the same images and records the same evidence. What is remembered is compared by value.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from cds import ports
+from cds.dicom.read import read_studies
+from cds.domain.evidence import Evidence, Missing
+from cds.domain.records import Records
+from cds.domain.report import Case, EncodedReport, Report
+from cds.errors import EvidenceError
+from cds.pipeline import Pipeline, Progress, try_to_extract
+from cds.service import AnalysisResult
+from cds.store import Attempt
+
+_REMEMBERED: Final = 16
+"""Extractions that are kept: four modalities of a study, and of some others that arrive beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything between a complete study and its encoded report."""
+
+    pipeline: Pipeline
+    records: tuple[ports.RecordsSource, ...]
+    writers: Mapping[str, ports.Writer]
+
+    def with_records(self, case: Case) -> Case:
+        """The case with the patient's records joined to it."""
+        joined = Records()
+        for source in self.records:
+            joined += source.records_for(case.study)
+        return replace(case, records=joined)
+
+    def report(self, case: Case, started_at: datetime, progress: Progress = lambda step: None) -> Report:
+        """Join the records, run the pipeline."""
+        progress("joining records")
+        return self.pipeline.run(self.with_records(case), started_at, progress)
+
+    def encode(self, report: Report) -> tuple[EncodedReport, ...]:
+        """Every encoding of one report, each with the name of its writer."""
+        return tuple(
+            replace(encoded, writer=name) for name, writer in self.writers.items() for encoded in writer.write(report)
+        )
+
+
+class Memory:
+    """What extractors found in the last studies."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[ports.Extractor, Case, Evidence | Missing]] = deque(maxlen=_REMEMBERED)
+
+    def extract(self, extractor: ports.Extractor, case: Case) -> Evidence | Missing:
+        """What the extractor finds in the images and records of the case."""
+        looked_at = Case(study=case.study, records=case.records)
+        for known, before, found in self._kept:
+            if known is extractor and before == looked_at:
+                return found
+        found = try_to_extract(extractor, looked_at)
+        self._kept.append((extractor, looked_at, found))
+        return found
+
+
+class Reading:
+    """Carries out attempts; called in the worker process."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        pipeline = replace(analysis.pipeline, extract=Memory().extract)
+        self._analysis = replace(analysis, pipeline=pipeline)
+        self._last: tuple[Case, int, str, AnalysisResult] | None = None
+
+    def __call__(self, attempt: Attempt) -> AnalysisResult:
+        """Read the study of an attempt.
+
+        Raises
+        ------
+        EvidenceError
+            When its files are not those of one study.
+        """
+        case = self._analysis.with_records(_case_of(attempt))
+        if self._last and self._last[:3] == (case, attempt.revision, attempt.predecessor):
+            return self._last[3]
+        report = self._analysis.pipeline.run(case, datetime.now(UTC))
+        report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
+        result = AnalysisResult(inputs_hash=report.inputs_hash, encodings=self._analysis.encode(report))
+        self._last = (case, attempt.revision, attempt.predecessor, result)
+        return result
+
+
+def _case_of(attempt: Attempt) -> Case:
+    studies, unreadable = read_studies([instance.path for instance in attempt.instances])
+    if len(studies) != 1:
+        reasons = "; ".join(sorted({file.reason for file in unreadable})) or "no instance was found"
+        raise EvidenceError(f"study {attempt.job.study_instance_uid} cannot be read: {reasons}")
+    return Case(
+        study=studies[0],
+        priors=attempt.priors,
+        not_compared=attempt.not_compared,
+        held=attempt.held,
+        expected=attempt.expected,
+    )
