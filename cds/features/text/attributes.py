@@ -43,17 +43,17 @@ FAR: Final = 2000
 MILLIMETRES: Final = {"cm": 10.0, "mm": 1.0}
 
 
-def sizes(text: str, start: int, end: int) -> list[tuple[int, int, Size]]:
-    """The lengths in ``text[start:end]``, as (start, end, size)."""
+def sizes(text: str, start: int, end: int) -> list[Size]:
+    """The lengths in the folded ``text[start:end]``; their characters are folded ones."""
     return [
-        (match.start(), match.end(), _size(match.group()))
+        _size(match.group(), match.start(), match.end())
         for match in SIZE.finditer(text, start, end)
         if not _NO_SIZE.match(text, match.end())
         and not _BEFORE_NOW.search(text, max(start, match.start() - 24), match.start())
     ]
 
 
-def _size(words: str) -> Size:
+def _size(words: str, start: int, end: int) -> Size:
     """The largest of "12 x 9 mm"; of "from 8 mm to 11 mm" the last; a number without a unit has the next one's."""
     lengths: list[tuple[float, str]] = []
     unit = ""
@@ -65,7 +65,7 @@ def _size(words: str) -> Size:
     axes = tuple(round(value * MILLIMETRES[unit], 3) for value, unit in lengths)
     largest = axes.index(max(axes))
     value, unit = lengths[largest]
-    return Size(value=value, unit=unit, mm=axes[largest], axes_mm=axes)
+    return Size(value=value, unit=unit, mm=axes[largest], axes_mm=axes, start=start, end=end)
 
 
 def _unit(word: str) -> str:
@@ -74,7 +74,7 @@ def _unit(word: str) -> str:
 
 def size_owners(
     text: str,
-    lengths: Sequence[tuple[int, int, Size]],
+    lengths: Sequence[Size],
     targets: Sequence[Target],
     clauses: Sequence[Clause],
     concepts: dict[str, Concept],
@@ -82,7 +82,8 @@ def size_owners(
     """Which target (its number) each length belongs to: the nearest in its clause, else the last before it."""
     owners: dict[int, Size] = {}
     sized = [number for number, target in enumerate(targets) if concepts[target.key].sized and not target.normal]
-    for start, end, size in lengths:
+    for size in lengths:
+        start, end = size.start, size.end
         clause = next((part for part in reversed(clauses) if part.start <= start), clauses[0])
         inside = [n for n in sized if clause.start <= targets[n].start and targets[n].end <= clause.end]
         before = [n for n in sized if targets[n].end <= start]

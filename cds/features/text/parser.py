@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cds.domain.evidence import Assertion
 from cds.features.text import attributes
@@ -12,7 +13,7 @@ from cds.features.text.folding import Folded, language_of
 from cds.features.text.frames import Target, targets
 from cds.features.text.lexicon import ASIDE, Group, Hit, Lexicon, lexicon
 from cds.features.text.sentences import Part, parts, sentences
-from cds.features.text.values import Change, Language, Laterality, Mention, ParsedReport, Section, Sentence
+from cds.features.text.values import Change, Language, Laterality, Mention, ParsedReport, Section, Sentence, Size
 
 MIXED_SHARE = 0.15
 """The smaller language's share of letters from which a report is called mixed; "CT" and "mm" stay below."""
@@ -140,9 +141,17 @@ class _Reader:
             subject=judgement.subject,
             laterality=self._side(target, index),
             region=self._region(target, index),
-            size=self._sizes.get(number),
+            size=self._size(number),
             change=self._change(target, judgement, index),
         )
+
+    def _size(self, number: int) -> Size | None:
+        """The target's size, its characters those of the text."""
+        size = self._sizes.get(number)
+        if not size:
+            return None
+        start, end = self._folded.span(size.start, size.end)
+        return replace(size, start=start, end=end)
 
     def _of_other_organ(self, target: Target) -> bool:
         """Whether the clause speaks of another organ and not of the lung ("nodule in the liver")."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cds.domain.code import Code
 from cds.domain.evidence import Assertion
-from cds.domain.vocabulary import FINDINGS
+from cds.domain.vocabulary import ANATOMY, FINDINGS
 
 Language = Literal["en", "zh", "mixed"]
 Subject = Literal["patient", "family", "other"]
@@ -52,13 +52,25 @@ class Sentence:
 class Size:
     """A length as written (`value`, `unit`) and in millimetres; the largest where several are given.
 
-    `axes_mm`: one to three lengths in millimetres, in the order written.
+    `axes_mm`: one to four lengths in millimetres, in the order written. `start`, `end`: its characters.
     """
 
     value: float
     unit: str
     mm: float
     axes_mm: tuple[float, ...]
+    start: int
+    end: int
+
+    def as_json(self) -> dict[str, object]:
+        """The size as `cds parse-report --json` prints it."""
+        return {
+            "value": self.value,
+            "unit": self.unit,
+            "axes_mm": list(self.axes_mm),
+            "start": self.start,
+            "end": self.end,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +128,7 @@ class Mention:
         """The mention as `cds parse-report --json` prints it; docs/howto/extend-the-lexicon.md lists the keys."""
         return {
             "finding": self.key,
-            "code": {"value": self.code.value, "scheme": self.code.scheme, "meaning": self.code.meaning},
+            "code": _coded(self.code),
             "text": self.text,
             "start": self.start,
             "end": self.end,
@@ -126,7 +138,9 @@ class Mention:
             "subject": self.subject,
             "laterality": self.laterality or None,
             "site": self.region or None,
+            "site_code": _coded(ANATOMY[self.region]) if self.region else None,
             "size_mm": self.size.mm if self.size else None,
+            "size": self.size.as_json() if self.size else None,
             "change": self.change.value if self.change else None,
             "section": self.section,
         }
@@ -144,4 +158,13 @@ class ParsedReport:
 
     def as_json(self) -> dict[str, object]:
         """The report as `cds parse-report --json` prints it."""
-        return {"language": self.language, "mentions": [mention.as_json() for mention in self.mentions]}
+        sections = [{"kind": part.kind, "start": part.start, "end": part.end} for part in self.sections]
+        return {
+            "language": self.language,
+            "sections": sections,
+            "mentions": [mention.as_json() for mention in self.mentions],
+        }
+
+
+def _coded(code: Code) -> dict[str, str]:
+    return {"value": code.value, "scheme": code.scheme, "meaning": code.meaning}

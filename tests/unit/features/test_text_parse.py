@@ -60,6 +60,23 @@ def test_size_is_the_largest_length_in_millimetres(text: str, value: float, unit
 
 
 @pytest.mark.parametrize(
+    ("text", "axes", "written"),
+    [
+        ("A mass of 6.0 x 5.5 x 4 cm.", (60.0, 55.0, 40.0), "6.0 x 5.5 x 4 cm"),
+        ("Mass, 1.2 cm x 9 mm.", (12.0, 9.0), "1.2 cm x 9 mm"),
+        ("Nodule that grew from 8 mm to 11 mm.", (11.0,), "8 mm to 11 mm"),
+        ("Nodule decreased from 11 to 8 mm.", (8.0,), "11 to 8 mm"),
+        ("右肺肿块，大小约４.５cm×３.８cm。", (45.0, 38.0), "４.５cm×３.８cm"),
+    ],
+)
+def test_every_axis_of_a_size_is_kept_with_its_characters(text: str, axes: tuple[float, ...], written: str) -> None:
+    size = only(text).size
+    assert size is not None
+    assert size.axes_mm == axes
+    assert text[size.start : size.end] == written
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Nodule of 1,5 cm.",
@@ -183,9 +200,12 @@ def test_a_finding_of_another_organ_is_not_one_of_the_lung() -> None:
 
 def test_as_json_has_the_documented_keys() -> None:
     code = FINDINGS["lung_nodule"]
-    answer = parse("FINDINGS: New 8 mm nodule in the right upper lobe.").as_json()
+    text = "FINDINGS: New 8 mm nodule in the right upper lobe."
+    lobe = ANATOMY["upper_lobe"]
+    answer = parse(text).as_json()
     assert answer == {
         "language": "en",
+        "sections": [{"kind": "findings", "start": 0, "end": len(text)}],
         "mentions": [
             {
                 "finding": "lung_nodule",
@@ -199,7 +219,9 @@ def test_as_json_has_the_documented_keys() -> None:
                 "subject": "patient",
                 "laterality": "right",
                 "site": "upper_lobe",
+                "site_code": {"value": lobe.value, "scheme": lobe.scheme, "meaning": lobe.meaning},
                 "size_mm": 8.0,
+                "size": {"value": 8.0, "unit": "mm", "axes_mm": [8.0], "start": 14, "end": 18},
                 "change": "new",
                 "section": "findings",
             }
