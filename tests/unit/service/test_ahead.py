@@ -120,9 +120,9 @@ def test_one_study_is_read_at_a_time(house: House) -> None:
     house.take(1, study=2)
     house.pass_by(2)
     house.pass_by(2)
-    assert len(house.worker.read) == 1
     house.worker.go_on.set()
     house.wait()
+    assert len(house.worker.read) == 1
     house.pass_by(1)
     assert len({uid for uid, _, _ in house.worker.read}) == 2
 
