@@ -27,8 +27,9 @@ TEXTS: Final = ("TX", "FT")
 """Value types (HL7 table 0125) that are read; ST is read as a number."""
 
 _SHOWN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%#/-]{0,19}")
-_SPAN: Final = re.compile(r"\s*(?P<low>[+-]?[\d.]+)\s*(?:-|--|~|–|to)\s*(?P<high>[\d.]+)\s*")
-_ONE_END: Final = re.compile(r"\s*(?P<sign><=?|>=?|≤|≥)\s*(?P<end>[\d.]+)\s*")
+_PLAIN: Final = r"\d{1,12}(?:\.\d{1,12})?|\.\d{1,12}"
+_SPAN: Final = re.compile(rf"\s*(?P<low>{_PLAIN})\s*(?:-|--|~|–|to)\s*(?P<high>{_PLAIN})\s*", re.ASCII)
+_ONE_END: Final = re.compile(rf"\s*(?P<sign><=?|>=?|≤|≥)\s*(?P<end>{_PLAIN})\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
