@@ -21,11 +21,13 @@ _LENGTH: Final = re.compile(rf"({_NUMBER}) ?({_UNIT})?")
 _RANGE: Final = re.compile(r"~|-|to|至")
 _NO_SIZE: Final = re.compile(
     r" ?(?:above|below|from(?! the (?:chest wall|pleura))|proximal|distal|thick \w*(?:slice|section|image|cut)"
-    r"|slice|section|collimation|interval|previously|层厚|处)"
+    r"|slice|section|collimation|interval|previously|层厚|处"
+    r"|(?:明显)?(?:增大|增长|增加|缩小|减小|减少|增|减)(?:至|到|为))"
 )
 _BEFORE_NOW: Final = re.compile(r"(?:previously|prior|formerly|原|前片|既往|原约|前约)[^,;.]{0,12}$")
 _EARLIER: Final = re.compile(
-    r"(?<![a-z])previously (?:seen|noted|described|identified|reported)(?![a-z])|原(?!发|因|位)"
+    r"(?<![a-z])previously (?:seen|noted|described|identified|reported)(?![a-z])"
+    r"|(?<![a-z])seen (?:on|in) (?:the )?(?:prior|previous)(?![a-z])|原(?!发|因|位)"
 )
 _ELSE: Final = re.compile(r"[ ,]*(?:余|其余|另|其他|其它)")
 _JOINED: Final = re.compile(r"(?<![a-z])(?:with|and)(?![a-z])|伴|并|及")
@@ -34,7 +36,7 @@ _PLACE_ONLY: Final = re.compile(
     r"(?:[ ,.();]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
     r"|upper|lower|middle|mid|lobes?|lungs?|zones?|apex|apices|apical|bases?|basal|basilar|hil(?:um|a|ar)|lingul(?:a|ar)"
     r"|rul|rml|rll|lul|lll|rt|lt|greater|larger|more|worse|than|predominantly|posterior|anterior|lateral|medial"
-    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now)\b)*"
+    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is)\b)*"
 )
 AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
@@ -218,8 +220,8 @@ def change(
 
 
 def seen_before(text: str, target: Target, clause: Clause) -> bool:
-    """Whether words before the finding say that it was there earlier: "previously noted", 原."""
-    return _EARLIER.search(text, clause.start, target.start) is not None
+    """Whether words beside the finding say that it was there earlier: "previously noted", 原."""
+    return _EARLIER.search(text, clause.start, clause.end) is not None
 
 
 def _adjacent(text: str, start: int, end: int, targets: Sequence[Target]) -> bool:
