@@ -27,7 +27,7 @@ _MIN_POINTS: Final = 30
 _MIN_RAYS: Final = 8
 _NEAR_MM: Final = 1.0
 _MOVED_MM: Final = 3.0
-"""The surface corrects the wall that was found before by less than that."""
+"""The surface moves the wall that was found before inwards, or out behind the free wall, by less than that."""
 _MAX_ROUGHNESS_MM: Final = 0.17
 """Median distance of the wall's points from the surface: a smooth wall lies within half of it."""
 
@@ -132,9 +132,15 @@ def _bent_plane(points: Vector) -> Vector | None:
 
 
 def _lung_side(patch: Patch, centre: Vector, axes: Vector, terms: Vector, radius: float) -> Mask:
-    """The patch's `inside`, with the surface for its border in the nodule's shadow."""
+    """The patch's `inside`, with the surface for its border in the nodule's shadow.
+
+    Between the nodule's middle and that border there is nothing but the nodule. The wall that was found before
+    sinks into the mouth of a large one far deeper than a small correction: the ball that closed the lung is
+    hardly wider than itself.
+    """
     at = np.moveaxis(np.indices(patch.hu.shape, dtype=np.float32), 0, -1)
     u, v, height = np.moveaxis((at - centre) * patch.mm @ axes.T, -1, 0)
     above = height - _quadric(u, v) @ terms
-    shadow = (np.hypot(u, v) <= radius + _AROUND_MM) & (np.abs(above) <= _MOVED_MM)
+    own = (height > 0) & (above <= 0)
+    shadow = (np.hypot(u, v) <= radius + _AROUND_MM) & (own | (np.abs(above) <= _MOVED_MM))
     return np.asarray(np.where(shadow, above <= 0, patch.inside))

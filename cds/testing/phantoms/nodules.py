@@ -29,7 +29,11 @@ class Nodule:
 
 
 def volume_in_lung_mm3(nodule: Nodule, thorax: Thorax, samples: int = 61) -> float:
-    """The part of the sphere that lies inside the lungs, by sampling (`samples` per axis)."""
+    """The part of the sphere that lies inside the lungs, by sampling (`samples` per axis).
+
+    Of a nodule that `place` gave this is what is drawn: beyond the pleura it is the wall's own tissue, and it
+    overlaps no bone.
+    """
     axis = (np.arange(samples) + 0.5) / samples * 2 - 1
     u = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     u = u[(u**2).sum(1) <= 1] * nodule.diameter_mm / 2 + np.array(nodule.centre_mm)
@@ -42,8 +46,15 @@ def place(thorax: Thorax, diameter_mm: float, kind: str, rng: np.random.Generato
 
     A solitary one keeps 3 mm away from pleura and vessels; a juxta-pleural one is sunk into the
     chest wall by a fifth of its radius; a juxta-vascular one touches a vessel thinner than itself.
+    None overlaps bone, though ribs reach into the lungs in places.
+
+    Raises
+    ------
+    ValueError
+        When 20 000 tries found no such place.
     """
     r = diameter_mm / 2
+    bones = _Bones.of(thorax)
     vessel = np.concatenate([tube.points for tube in thorax.tubes if tube.kind == "vessel"])
     radii = np.concatenate([tube.radii for tube in thorax.tubes if tube.kind == "vessel"])
     for _ in range(20_000):
@@ -55,11 +66,36 @@ def place(thorax: Thorax, diameter_mm: float, kind: str, rng: np.random.Generato
             "juxta_pleural": _touches_the_wall(thorax, centre, depth, r) and to_vessel > 2,
             "juxta_vascular": depth > r + 3 and to_vessel > -0.2 * r - 0.2 and gap,
         }[kind]
-        if wanted:
+        if wanted and bones.distance_mm(centre) > r:
             return Nodule(
                 centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])), diameter_mm=diameter_mm, hu=hu
             )
     raise ValueError(f"no place for a {kind} nodule of {diameter_mm} mm in this thorax")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bones:
+    """All pieces of ribs, clavicles and sternum: ends of shape (n, 3) in mm, radii of shape (n,)."""
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    radius: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, thorax: Thorax) -> _Bones:
+        tubes = [tube for tube in thorax.tubes if tube.kind == "bone"]
+        return cls(
+            np.concatenate([tube.points[:-1] for tube in tubes]),
+            np.concatenate([tube.points[1:] for tube in tubes]),
+            np.concatenate([tube.radii[:-1] for tube in tubes]),
+        )
+
+    def distance_mm(self, point: NDArray[np.float64]) -> float:
+        """How far a point is from the nearest bone's surface, negative inside."""
+        along = self.end - self.start
+        part = ((point - self.start) * along).sum(1) / (along**2).sum(1)
+        nearest = self.start + np.clip(part, 0, 1)[:, None] * along
+        return float((np.linalg.norm(point - nearest, axis=1) - self.radius).min())
 
 
 def _candidate(
