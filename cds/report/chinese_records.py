@@ -98,6 +98,37 @@ _RECORDS: Final = {
     "unpacks to more than 1 GiB": "解压后超过1 GiB",
 }
 
+_HL7: Final = {
+    "OBX-5 has no value, or several": "OBX-5无值或有多个值",
+    "a later message that is less final than an earlier one": "该较晚消息的结果状态不及较早的结果确定",
+    "it is not certain that it is the same person: {}": "不能确定为同一人：{}",
+    "it replaces an earlier version of the same report, or withdraws it": "取代或撤回同一报告的较早版本",
+    "replaced by a later message about the same observation": "已被关于同一结果的较晚消息取代",
+    "the order of another study": "属于另一检查的申请",
+    "the order says no reason (OBR-31, OBR-13)": "申请未注明检查理由（OBR-31、OBR-13）",
+    "neither OBX-14 nor OBR-7 says when it was observed": "OBX-14和OBR-7均未注明结果时间",
+    "the status (OBX-11) says that there is no result, or is not known": "状态（OBX-11）表明无结果，或状态未知",
+    "the value type (OBX-2) is not one that is read; there are: NM, SN, ST, TX, FT": (
+        "不读取该值类型（OBX-2）；可用：NM、SN、ST、TX、FT"
+    ),
+    "the value is a range or a ratio, not one number": "结果为范围或比值，并非单一数值",
+    "LOINC of OBX-3 is not among the analytes that are used": "OBX-3的LOINC代码不在所用项目之列",
+    "the code {} is neither LOINC (LN) nor in the site's table of codes": ("代码{}既非LOINC（LN），也不在本院代码表中"),
+    "used without its reference range (OBX-7 is not of the form low-high, <high or >low)": (
+        "采用时未用其参考范围（OBX-7不是“下限-上限”、“<上限”或“>下限”的形式）"
+    ),
+    "the site's table of codes cannot be used; only LOINC codes are read": "本院代码表无法使用；仅读取LOINC代码",
+    "the file of HL7 messages cannot be read": "HL7消息文件无法读取",
+    "no HL7 message has been received yet": "尚未收到HL7消息",
+    "no HL7 message has the Patient ID of this study": "无任何HL7消息含本检查的患者编号",
+    "the birth date (PID-7) does not exist in the calendar": "出生日期（PID-7）不存在",
+    "the birth date (PID-7) is not understood; YYYYMMDD is wanted": "出生日期（PID-7）无法识别；须为YYYYMMDD格式",
+    "the sex (PID-8) is not understood": "性别（PID-8）无法识别",
+    "the time is not understood; YYYYMMDDHHMMSS with or without +ZZZZ is wanted": (
+        "时间无法识别；须为YYYYMMDDHHMMSS格式，可带+ZZZZ"
+    ),
+}
+
 _ATTRIBUTES: Final = {
     "Patient's Name": "患者姓名",
     "Patient ID": "患者编号",
@@ -127,5 +158,5 @@ _ATTRIBUTES: Final = {
     "Type of Patient ID": "患者编号类型",
 }
 
-RECORDS: Final[Mapping[str, str]] = MappingProxyType(_LABS | _RECORDS | _ATTRIBUTES)
+RECORDS: Final[Mapping[str, str]] = MappingProxyType(_LABS | _RECORDS | _HL7 | _ATTRIBUTES)
 """English to Chinese."""

@@ -88,19 +88,27 @@ class Hl7Records:
         try:
             start = Identifier(patient.patient_id.strip(), patient.issuer_of_patient_id.strip())
             known, kept = KeptMessages(self._path).about(start)
-            site = self._site()
-        except (OSError, ConfigError) as error:
-            return _only(str(error) if isinstance(error, ConfigError) else "the file of HL7 messages cannot be read")
+        except OSError:
+            return _only("the file of HL7 messages cannot be read")
         if not kept:
             return _only("no HL7 message has the Patient ID of this study")
         tally = Tally()
-        chart = Chart(Search(study, Window(study_time, self._before, self._after), self._zone, site), tally)
+        window = Window(study_time, self._before, self._after)
+        chart = Chart(Search(study, window, self._zone, self._site_or_none(tally)), tally)
         for letter in _letters(study, known, kept, tally):
             chart.add(letter)
         labs, superseded = latest_final(chart.labs())
         for result in superseded:
             tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
         return Records(labs=labs, texts=chart.texts(), rejected=tally.rejected())
+
+    def _site_or_none(self, tally: Tally) -> Mapping[str, SiteCode]:
+        """A table that is not usable costs the values of local codes; `check` says what is wrong with it."""
+        try:
+            return self._site()
+        except ConfigError:
+            tally.note("hl7", "the site's table of codes cannot be used; only LOINC codes are read")
+            return {}
 
     def _site(self) -> Mapping[str, SiteCode]:
         return site_codes(Path(self._codes)) if self._codes else {}

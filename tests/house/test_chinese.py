@@ -36,6 +36,7 @@ ROOMS: Sequence[tuple[str, frozenset[str], frozenset[str], frozenset[str]]] = (
         frozenset({"Mismatch", "TableError", "ValueError"}),
         frozenset({"note", "row", "count"}),
     ),
+    ("plugins/cds_hl7", GIVEN_AS, frozenset({"ValueError"}), frozenset({"note", "_only"})),
 )
 """Folder or file, keywords, errors whose message becomes a reason, functions whose arguments become one."""
 REFUSED_WINDOWS = (voi.NO_NUMBER, voi.MISSING, voi.TOO_SMALL, voi.BROKEN_LUT, voi.HIDES)
