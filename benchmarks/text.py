@@ -1,6 +1,7 @@
 """How well and how fast reports are read.
 
     python benchmarks/text.py sentences             our own annotated sentences: finding and assertion F1
+    python benchmarks/text.py annotated             and of those with side, size and change: F1 of each, by part
     python benchmarks/text.py openi                 Open-i's development half against its manual MeSH labels
     python benchmarks/text.py speed                 reports a second, against a plain phrase + NegEx baseline
 
@@ -22,7 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from text_baseline import baseline
+import text_annotated as annotated
+from text_baseline import baseline, baseline_to_the_end
 
 from cds.domain.evidence import Assertion
 from cds.features.text import Mention, parse
@@ -145,7 +147,8 @@ def print_openi() -> None:
     for name, read in (
         ("cds.features.text", lambda text: positive(parse(text).mentions, uncertain=True)),
         ("cds.features.text, PRESENT only", lambda text: positive(parse(text).mentions, uncertain=False)),
-        ("phrase + NegEx baseline", baseline),
+        ("phrase + NegEx baseline, five words", baseline),
+        ("phrase + NegEx baseline, to the end of the sentence", baseline_to_the_end),
     ):
         rows = list(table(reports, read))
         print(f"\n{name}\n{'finding':22} {'labels':>6} {'P':>6} {'R':>6} {'F1':>6}")
@@ -174,6 +177,17 @@ def print_sentences() -> None:
         print(*(f"{value:.4f}" for value in scores(counts["hit"], counts["false"], counts["missed"])))
 
 
+def print_annotated() -> None:
+    """F1 of each aspect on the looked-at and the blind part, by language; only "dev" may be looked at."""
+    print(f"{'part':12} {'sentences':>9} " + " ".join(f"{aspect:>9}" for aspect in annotated.ASPECTS))
+    for part in annotated.PARTS:
+        for language in annotated.LANGUAGES:
+            found, _ = annotated.counts(part, language)
+            number = sum(1 for _ in annotated.rows(part, language))
+            values = " ".join(f"{annotated.f1(*found[aspect]):9.4f}" for aspect in annotated.ASPECTS)
+            print(f"{part + ' ' + language:12} {number:9} {values}")
+
+
 def print_speed() -> None:
     """Reports a second, in processor time, interleaved, best of five rounds; the first call (loading) apart."""
     texts = [report.text for report in openi()]
@@ -196,7 +210,7 @@ def print_speed() -> None:
 
 def main() -> None:
     """Print what was asked for."""
-    what = {"sentences": print_sentences, "openi": print_openi, "speed": print_speed}
+    what = {"sentences": print_sentences, "annotated": print_annotated, "openi": print_openi, "speed": print_speed}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=sorted(what))
     what[parser.parse_args().what]()

@@ -16,9 +16,35 @@ _ENDS = re.compile(r"[.!?;。\n\f]|<br ?/?>|</?(?:p|li|div|tr|td|h[1-6])>")
 _ABBREVIATIONS = frozenset(
     (
         *("dr", "mr", "mrs", "ms", "vs", "e.g", "i.e", "eg", "ie", "approx", "st", "fig", "ca", "cf", "resp", "incl"),
-        *("etc", "a.m", "p.m", "am", "pm", "yr", "no", "esp", "dx", "hx", "sp", "mm", "cm"),
+        *(
+            "etc",
+            "a.m",
+            "p.m",
+            "am",
+            "pm",
+            "yr",
+            "no",
+            "esp",
+            "dx",
+            "hx",
+            "sp",
+            "mm",
+            "cm",
+            "l",
+            "r",
+            "lt",
+            "rt",
+            "max",
+            "min",
+            "diam",
+            "bilat",
+            "prob",
+            "poss",
+        ),
     )
 )
+_CLOSING = frozenset(("mm", "cm", "etc", "am", "pm", "a.m", "p.m", "no", "l", "r", "lt", "rt", "bilat"))
+"""Abbreviations that end a sentence where a capital follows."""
 _LAST_WORD = re.compile(r"[a-z.]+$")
 _NUMBERING = re.compile(r"[\s(]*(?:\d{1,2}|[a-h])?$")
 _HEADING_MARK = re.compile(r" ?[\])]? ?:| ?\]| ?(?=[\n\f])")
@@ -121,7 +147,7 @@ def _full_stop(folded: Folded, start: int, at: int, after: str) -> bool:
     window = text[max(start, at - 12) : at]
     word = _LAST_WORD.search(window)
     if word and word.group().strip(".") in _ABBREVIATIONS:
-        return _capital_follows(folded, at) and word.group() in ("mm", "cm", "etc", "am", "pm", "a.m", "p.m", "no")
+        return _capital_follows(folded, at) and word.group() in _CLOSING
     return not _NUMBERING.fullmatch(text[start:at] if at - start < 8 else "x" * 8)
 
 

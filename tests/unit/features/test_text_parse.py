@@ -36,6 +36,44 @@ def test_side_and_region_are_those_named_nearest(text: str, laterality: str, reg
     assert (mention.laterality, mention.region) == (laterality, region)
 
 
+@pytest.mark.parametrize(
+    ("text", "laterality"),
+    [
+        ("Nodule, right apex, 8 mm.", "right"),
+        ("Right lower lobe: nodule.", "right"),
+        ("Pleural effusion, left greater than right.", "bilateral"),
+        ("Opacities in the right upper and left lower lobes.", "bilateral"),
+        ("Small L. effusion.", "left"),
+        ("Effusion, right jugular line in place.", ""),
+        ("右肺上叶及左肺下叶见结节。", "bilateral"),
+    ],
+)
+def test_a_side_may_stand_in_a_list_or_an_aside(text: str, laterality: str) -> None:
+    assert only(text).laterality == laterality
+
+
+@pytest.mark.parametrize(
+    "text", ["Left effusion without pneumothorax.", "左侧胸腔积液，未见气胸。", "Left effusion and no pneumothorax."]
+)
+def test_what_is_denied_beside_a_finding_does_not_take_its_side(text: str) -> None:
+    effusion, collapse = parse(text).mentions
+    assert (effusion.laterality, collapse.laterality) == ("left", "")
+    assert collapse.assertion is Assertion.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Small L. effusion. No PTX.", 2),
+        ("Seen on the R. No effusion.", 2),
+        ("Max. diameter 3.5 cm. No effusion.", 2),
+        ("Approx. 1.2 cm nodule vs. scar, i.e. stable.", 1),
+    ],
+)
+def test_an_abbreviation_or_a_decimal_ends_no_sentence(text: str, number: int) -> None:
+    assert len(parse(text).sentences) == number
+
+
 def test_two_findings_keep_their_own_sides() -> None:
     effusion, collapse = parse("Right pleural effusion and left pneumothorax.").mentions
     assert (effusion.laterality, collapse.laterality) == ("right", "left")
