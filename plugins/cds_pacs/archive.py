@@ -15,13 +15,11 @@ from cds.domain.records import Identity
 from cds.domain.same_person import contradiction
 from cds.errors import ArchiveError, DeliveryError
 from cds.ports import ArchivedStudy, Peer
+from cds_pacs.contexts import FIND
 from cds_pacs.examine import try_queries
-from cds_pacs.pool import Pool
 from cds_pacs.query import (
-    FIND,
     ArchiveSettings,
     associated,
-    context,
     count,
     find,
     is_single_value,
@@ -30,7 +28,7 @@ from cds_pacs.query import (
     plain,
 )
 from cds_pacs.retrieve import get, instances_of, move
-from cds_pacs.upper_layer import Timeouts
+from cds_pacs.upper_layer import call
 
 _DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DESCRIPTION: Final = 64
@@ -47,18 +45,12 @@ class DicomArchive:
 
     def examine(self, peer: Peer, *, calling_ae_title: str) -> Iterator[Diagnosis]:
         """Look whether the peer can be asked; nothing is asked."""
-        settings = self._settings
-        timeouts = Timeouts(
-            connect=settings.connect_timeout_seconds,
-            associate=settings.acse_timeout_seconds,
-            message=settings.dimse_timeout_seconds,
-        )
         try:
-            called = Pool(timeouts, settings.tls, idle_seconds=0.0).called(peer, calling_ae_title)
+            called = call(peer, calling_ae_title, self._settings.tls)
         except DeliveryError as error:
             yield fail(f"peer {peer.name}", str(error), "see [node.tls]")
             return
-        yield from try_queries(peer, called, timeouts)
+        yield from try_queries(peer, called, self._settings.timeouts)
 
     def instances(self, study_instance_uid: str, peer: Peer, *, calling_ae_title: str) -> int | None:
         """How many instances of a study the peer has; None where it does not say, or does not know the study.
@@ -72,7 +64,7 @@ class DicomArchive:
         """
         _check_uid(study_instance_uid)
         keys = keys_of("STUDY", "NumberOfStudyRelatedInstances", StudyInstanceUID=study_instance_uid)
-        with associated(peer, [context(FIND)], self._settings, calling_ae_title) as association:
+        with associated(peer, [FIND], self._settings, calling_ae_title) as association:
             answers = _of_study(find(association, keys, peer, self._settings.most_answers), study_instance_uid)
             if not answers:
                 return None
@@ -113,7 +105,7 @@ class DicomArchive:
             "PatientSex",
             PatientID=patient.patient_id.strip(),
         )
-        with associated(peer, [context(FIND)], self._settings, calling_ae_title) as association:
+        with associated(peer, [FIND], self._settings, calling_ae_title) as association:
             answers = find(association, keys, peer, self._settings.most_answers)
         found = {
             plain(answer, "StudyInstanceUID"): _study(answer)

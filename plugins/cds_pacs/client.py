@@ -1,14 +1,14 @@
 """A lean SCU: one association, in the caller's thread, over pynetdicom's PDU classes for the negotiation.
 
 pynetdicom's own SCU takes 10 to 50 ms for an association and 2.7 ms for an object, most of it its
-two threads and their fixed sleeps of 1 ms. What is here is what a sender needs: propose, send a
-message, wait for its response, take an event report in between, release. Every wait has an end.
+two threads and their fixed sleeps of 1 ms. What is here is what senders and archives need: propose, send a
+message, take its responses, serve what the peer asks in between, release. Every wait has an end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -17,12 +17,14 @@ from pynetdicom.presentation import PresentationContext
 
 from cds_pacs import commands
 from cds_pacs import upper_layer as ul
-from cds_pacs.commands import Command
+from cds_pacs.commands import Command, Field
+from cds_pacs.pdu import COMMAND, LAST, RELEASE_RESPONSE, VALUE_HEADER, Pdu, p_data
+from cds_pacs.status import NO_SUCH_EVENT, PENDING, UNRECOGNIZED_OPERATION
 from cds_pacs.upper_layer import AssociationEnded, Called, Connection, Timeouts
 
-_COMMAND, _LAST = 0x01, 0x02
-_LONGEST_MESSAGE: Final = 16 << 20
-"""Responses and event reports are small; more than this is not believed."""
+_LONGEST_COMMAND: Final = 16 << 10
+_LONGEST_DATA_SET: Final = 16 << 20
+"""Answers and event reports are small."""
 _LONGEST_PDU_SENT: Final = 131_072
 _SHORTEST_PDU_SENT: Final = 1_024
 
@@ -36,6 +38,10 @@ class Message:
     data_set: bytes
 
 
+class TooLong(AssociationEnded):
+    """The peer sent more than it may."""
+
+
 class Association:
     """One association; not safe to share between threads."""
 
@@ -46,7 +52,7 @@ class Association:
         self._timeouts = timeouts
         self._message_id = 0
         limit = answer.maximum_length_received or _LONGEST_PDU_SENT
-        self._payload = max(min(limit, _LONGEST_PDU_SENT), _SHORTEST_PDU_SENT) - ul.PDV_HEADER.size
+        self._payload = max(min(limit, _LONGEST_PDU_SENT), _SHORTEST_PDU_SENT) - VALUE_HEADER.size
         self._classes = {2 * number + 1: str(context.abstract_syntax) for number, context in enumerate(proposed)}
         self.proposed = frozenset(_pair(context) for context in proposed)
         results = answer.presentation_context_definition_results_list or []
@@ -55,8 +61,11 @@ class Association:
             for context in results
             if context.result == 0 and context.context_id is not None and context.transfer_syntax
         }
-        self.on_event: Callable[[Message], int] = lambda message: _NO_SUCH_EVENT
-        """Told of an N-EVENT-REPORT that comes in between; gives the status to answer with."""
+        self._syntaxes = {number: syntax for (_, syntax), number in self._accepted.items()}
+        self.longest_data_set = _LONGEST_DATA_SET
+        """Bytes; more than this is not believed, and not kept."""
+        self.serves: dict[int, Callable[[Message], int]] = {}
+        """What is done with a request of the peer's, by its Command Field; gives the status to answer with."""
 
     @classmethod
     def open(
@@ -66,6 +75,7 @@ class Association:
         timeouts: Timeouts,
         *,
         scp_of: Iterable[str] = (),
+        max_pdu_bytes: int = ul.LONGEST_PDU_READ,
     ) -> Association:
         """Connect and negotiate; `scp_of` are the SOP classes of which we are the SCP (PS3.7 D.3.3.4).
 
@@ -78,7 +88,7 @@ class Association:
             context.context_id = 2 * number + 1
         connection = Connection(called, timeouts)
         try:
-            connection.send(ul.proposal(called, contexts, scp_of), timeouts.associate)
+            connection.send(ul.proposal(called, contexts, scp_of, max_pdu_bytes), timeouts.associate)
             answer = ul.acceptance(*connection.read_pdu(time.monotonic() + timeouts.associate))
         except OSError as error:
             connection.close()
@@ -92,16 +102,21 @@ class Association:
         """The transfer syntaxes that the peer accepted for a SOP class, each with its context."""
         return {syntax: number for (sop_class, syntax), number in self._accepted.items() if sop_class == sop_class_uid}
 
-    def class_of(self, context_id: int) -> str:
-        """The SOP class of a context."""
-        return self._classes[context_id]
+    @property
+    def accepts_anything(self) -> bool:
+        """Whether the peer accepted any context."""
+        return bool(self._accepted)
+
+    def syntax_of(self, context_id: int) -> str:
+        """The transfer syntax of an accepted context; ``""`` for any other."""
+        return self._syntaxes.get(context_id, "")
 
     def usable(self) -> bool:
         """Whether the peer has kept its side open; an event report that came meanwhile is taken."""
         try:
             while self._connection.comes(0):
-                self._take_event(self._receive(time.monotonic() + self._timeouts.message))
-        except OSError:
+                self._serve(self._receive(time.monotonic() + self._timeouts.message))
+        except (OSError, TooLong):
             return False
         return True
 
@@ -113,17 +128,37 @@ class Association:
         AssociationEnded
             When no response came.
         """
+        seconds = self._timeouts.message
+        for response in self.exchange(context_id, command, data_set, seconds=seconds):
+            return response.command
+        raise AssociationEnded("it gave no response")
+
+    def exchange(
+        self, context_id: int, command: Mapping[int, int | str], data_set: BinaryIO | None, *, seconds: float
+    ) -> Iterator[Message]:
+        """Send a request and give its responses, to the first that is not pending; serve the peer meanwhile.
+
+        Each message must come within its own time, and all of them within `seconds`.
+
+        Raises
+        ------
+        AssociationEnded
+            When the last response did not come.
+        """
         self._message_id = self._message_id % 0xFFFF + 1
         kind = commands.WITH_DATA_SET if data_set is not None else commands.NO_DATA_SET
         whole = {**command, commands.MESSAGE_ID: self._message_id, commands.DATA_SET_TYPE: kind}
         try:
             self._send(context_id, whole, data_set)
-            deadline = time.monotonic() + self._timeouts.message
+            end = time.monotonic() + seconds
             while True:
-                message = self._receive(deadline)
-                if message.command.get(commands.RESPONDS_TO) == self._message_id and _is_response(message.command):
-                    return message.command
-                self._take_event(message)
+                message = self._receive(min(end, time.monotonic() + self._timeouts.message))
+                if message.command.get(commands.RESPONDS_TO) != self._message_id or not _is_response(message.command):
+                    self._serve(message)
+                    continue
+                yield message
+                if message.command.get(commands.STATUS) not in PENDING:
+                    return
         except OSError as error:
             self.abort()
             raise AssociationEnded(ul.said(error)) from None
@@ -139,7 +174,7 @@ class Association:
         try:
             if not self._connection.comes(seconds):
                 return False
-            self._take_event(self._receive(time.monotonic() + self._timeouts.message))
+            self._serve(self._receive(time.monotonic() + self._timeouts.message))
         except OSError as error:
             self.abort()
             raise AssociationEnded(ul.said(error)) from None
@@ -155,11 +190,11 @@ class Association:
 
     def _send(self, context_id: int, command: Command, data_set: BinaryIO | None) -> None:
         """The command goes out in one write with the first part of the data set: no waiting for acknowledgements."""
-        waiting = ul.pdv(context_id, _COMMAND | _LAST, commands.encode(command))
+        waiting = p_data(context_id, COMMAND | LAST, commands.encode(command))
         part = data_set.read(self._payload) if data_set is not None else b""
         while data_set is not None:
             following = data_set.read(self._payload)
-            self._write(waiting + ul.pdv(context_id, 0 if following else _LAST, part))
+            self._write(waiting + p_data(context_id, 0 if following else LAST, part))
             waiting, part = b"", following
             if not following:
                 return
@@ -180,39 +215,40 @@ class Association:
         decoded: Command | None = None
         while True:
             kind, body = self._connection.read_pdu(deadline)
-            if kind == ul.RELEASE_RQ:
-                self._write(ul.RELEASE_RESPONSE)
+            if kind == Pdu.RELEASE_RQ:
+                self._write(RELEASE_RESPONSE)
                 raise ConnectionError("it released the association")
-            if kind != ul.P_DATA:
-                raise ConnectionError("it aborted the association" if kind == ul.ABORT else f"it sent PDU type {kind}")
+            if kind != Pdu.DATA:
+                raise ConnectionError("it aborted the association" if kind == Pdu.ABORT else f"it sent PDU type {kind}")
             for context_id, flags, part in ul.pdvs(body):
-                (command if flags & _COMMAND else data_set).extend(part)
-                if len(command) + len(data_set) > _LONGEST_MESSAGE:
-                    raise ConnectionError("its message is too long")
-                if flags & _COMMAND and flags & _LAST:
+                (command if flags & COMMAND else data_set).extend(part)
+                if len(command) > _LONGEST_COMMAND or len(data_set) > self.longest_data_set:
+                    raise TooLong("its message is too long")
+                if flags & COMMAND and flags & LAST:
                     decoded = _command(bytes(command))
-                whole = flags & _LAST and (not flags & _COMMAND or not _has_data_set(decoded))
+                whole = flags & LAST and (not flags & COMMAND or not _has_data_set(decoded))
                 if decoded is not None and whole:
                     return Message(context_id=context_id, command=decoded, data_set=bytes(data_set))
 
-    def _take_event(self, message: Message) -> None:
-        """Answer an event report; anything else that nobody asked for is passed over."""
-        if commands.number(message.command, commands.FIELD) != commands.Field.N_EVENT_REPORT:
+    def _serve(self, message: Message) -> None:
+        """Answer a request of the peer's; a response that nobody waits for is passed over."""
+        field = commands.number(message.command, commands.FIELD)
+        if field is None or _is_response(message.command):
             return
-        status = self.on_event(message)
+        serve = self.serves.get(field)
+        if serve is not None:
+            status = serve(message)
+        else:
+            status = NO_SUCH_EVENT if field == Field.N_EVENT_REPORT else UNRECOGNIZED_OPERATION
         response = {
             commands.AFFECTED_CLASS: message.command.get(commands.AFFECTED_CLASS, ""),
-            commands.FIELD: commands.Field.N_EVENT_REPORT | commands.RESPONSE,
+            commands.FIELD: field | commands.RESPONSE,
             commands.RESPONDS_TO: message.command.get(commands.MESSAGE_ID, 0),
             commands.DATA_SET_TYPE: commands.NO_DATA_SET,
             commands.STATUS: status,
             commands.AFFECTED_INSTANCE: message.command.get(commands.AFFECTED_INSTANCE, ""),
         }
         self._send(message.context_id, response, None)
-
-
-_NO_SUCH_EVENT: Final = 0x0113
-"""N-EVENT-REPORT status: no such event type (PS3.7 C.4.17)."""
 
 
 def _command(encoded: bytes) -> Command:

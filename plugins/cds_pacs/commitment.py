@@ -15,20 +15,20 @@ from pynetdicom.dsutils import encode as encode_data_set
 from cds.ports import CommitmentReported, Reference
 from cds_pacs import commands
 from cds_pacs.client import Association, Message
-from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, requested_for
+from cds_pacs.contexts import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STORAGE_COMMITMENT,
+    STORAGE_COMMITMENT_INSTANCE,
+    requested_for,
+)
+from cds_pacs.status import PROCESSING_FAILURE, SUCCESS
 from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts
 
-SOP_CLASS: Final = "1.2.840.10008.1.20.1"
-"""Storage Commitment Push Model SOP Class (PS3.4 J.3)."""
-SOP_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
-"""Its well-known SOP Instance (PS3.4 J.3.5)."""
 REQUEST: Final = 1
 """Action Type ID (PS3.4 J.3.2.1)."""
 ALL_KEPT, SOME_NOT_KEPT = 1, 2
 """Event Type IDs (PS3.4 J.3.3.1)."""
-PROCESSING_FAILURE: Final = 0x0110
-"""Failure Reason (PS3.3 C.14.1.1) where a peer gives none."""
-_SUCCESS: Final = 0x0000
 
 
 class Refused(Exception):
@@ -53,13 +53,13 @@ def ask(
             answers.append(_reported(association, message, called))
         except Exception:  # pydicom raises anything on garbage; the peer is told, and may say it again
             return PROCESSING_FAILURE
-        return _SUCCESS
+        return SUCCESS
 
-    association.on_event = take
+    association.serves[commands.Field.N_EVENT_REPORT] = take
     request: dict[int, int | str] = {
-        commands.REQUESTED_CLASS: SOP_CLASS,
+        commands.REQUESTED_CLASS: STORAGE_COMMITMENT,
         commands.FIELD: commands.Field.N_ACTION,
-        commands.REQUESTED_INSTANCE: SOP_INSTANCE,
+        commands.REQUESTED_INSTANCE: STORAGE_COMMITMENT_INSTANCE,
         commands.ACTION_TYPE: REQUEST,
     }
     try:
@@ -82,9 +82,9 @@ def answer(called: Called, timeouts: Timeouts, transaction_uid: str, references:
     association = _associated(called, timeouts, scp=True)
     failed = any(reference.failure for reference in references)
     report: dict[int, int | str] = {
-        commands.AFFECTED_CLASS: SOP_CLASS,
+        commands.AFFECTED_CLASS: STORAGE_COMMITMENT,
         commands.FIELD: commands.Field.N_EVENT_REPORT,
-        commands.AFFECTED_INSTANCE: SOP_INSTANCE,
+        commands.AFFECTED_INSTANCE: STORAGE_COMMITMENT_INSTANCE,
         commands.EVENT_TYPE: SOME_NOT_KEPT if failed else ALL_KEPT,
     }
     try:
@@ -104,22 +104,22 @@ def read_references(ds: Dataset) -> tuple[Reference, ...]:
 
 
 def _associated(called: Called, timeouts: Timeouts, *, scp: bool) -> Association:
-    contexts = requested_for([(SOP_CLASS, EXPLICIT_VR_LITTLE_ENDIAN)])
-    association = Association.open(called, contexts, timeouts, scp_of=[SOP_CLASS] if scp else [])
-    if not association.syntaxes(SOP_CLASS):
+    contexts = requested_for([(STORAGE_COMMITMENT, EXPLICIT_VR_LITTLE_ENDIAN)])
+    association = Association.open(called, contexts, timeouts, scp_of=[STORAGE_COMMITMENT] if scp else [])
+    if not association.syntaxes(STORAGE_COMMITMENT):
         association.release()
         raise Refused("does not do storage commitment (it accepts no such presentation context)")
     return association
 
 
 def _exchange(association: Association, command: dict[int, int | str], ds: Dataset) -> None:
-    syntax, context_id = next(iter(association.syntaxes(SOP_CLASS).items()))
+    syntax, context_id = next(iter(association.syntaxes(STORAGE_COMMITMENT).items()))
     encoded = encode_data_set(ds, syntax == IMPLICIT_VR_LITTLE_ENDIAN, True)
     if encoded is None:
         raise Refused("cannot be told: the references cannot be encoded")
     response = association.request(context_id, command, BytesIO(encoded))
     status = commands.number(response, commands.STATUS)
-    if status != _SUCCESS:
+    if status != SUCCESS:
         said = "no status" if status is None else f"0x{status:04X}"
         raise Refused(f"answered {said} to storage commitment")
 
@@ -130,7 +130,7 @@ def _wait(association: Association, seconds: float) -> None:
 
 
 def _reported(association: Association, message: Message, called: Called) -> CommitmentReported:
-    implicit = association.syntaxes(SOP_CLASS).get(IMPLICIT_VR_LITTLE_ENDIAN) == message.context_id
+    implicit = association.syntaxes(STORAGE_COMMITMENT).get(IMPLICIT_VR_LITTLE_ENDIAN) == message.context_id
     ds = read_dataset(BytesIO(message.data_set), implicit, True)
     return CommitmentReported(
         transaction_uid=str(ds.TransactionUID),
@@ -165,10 +165,6 @@ def _item(reference: Reference) -> Dataset:
     if reference.failure:
         item.FailureReason = reference.failure
     return item
-
-
-def _failure(item: Dataset) -> int:
-    return int(item.get("FailureReason") or PROCESSING_FAILURE)
 
 
 def _reference(item: Dataset, failure: int) -> Reference:

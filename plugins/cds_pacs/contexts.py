@@ -39,6 +39,13 @@ STRUCTURED_REPORTS: Final = MappingProxyType(
 )
 """The structured reports that a peer can be given, by their names in the configuration."""
 
+ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
+
+FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
+GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
+"""Study Root Query/Retrieve Information Model (PS3.4 C.6.2)."""
+
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
@@ -104,13 +111,14 @@ def requested_for(files: Iterable[tuple[str, str]]) -> list[PresentationContext]
     """
     contexts = []
     for sop_class, syntax in dict.fromkeys(files):
-        contexts.append(_context(sop_class, [syntax]))
+        contexts.append(proposed(sop_class, [syntax]))
         if syntax in UNCOMPRESSED and syntax != IMPLICIT_VR_LITTLE_ENDIAN:
-            contexts.append(_context(sop_class, [IMPLICIT_VR_LITTLE_ENDIAN]))
+            contexts.append(proposed(sop_class, [IMPLICIT_VR_LITTLE_ENDIAN]))
     return contexts
 
 
-def _context(sop_class_uid: str, transfer_syntaxes: Iterable[str]) -> PresentationContext:
+def proposed(sop_class_uid: str, transfer_syntaxes: Iterable[str]) -> PresentationContext:
+    """One presentation context, to propose."""
     from pynetdicom.presentation import PresentationContext  # the receiving side does without it
 
     context = PresentationContext()

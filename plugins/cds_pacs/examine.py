@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Final
 
 from cds.domain.diagnosis import Diagnosis, fail, ok, warn
 from cds.ports import Peer
 from cds_pacs import commands
 from cds_pacs.client import Association
 from cds_pacs.contexts import (
+    ENCAPSULATED_PDF,
     EXPLICIT_VR_LITTLE_ENDIAN,
+    FIND,
+    GET,
+    MOVE,
     STORAGE_COMMITMENT,
     STRUCTURED_REPORTS,
     VERIFICATION,
     requested_for,
 )
-from cds_pacs.query import FIND, GET, MOVE
 from cds_pacs.status import SUCCESS
 from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Called, Timeouts
-
-_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def try_delivery(peer: Peer, called: Called, timeouts: Timeouts) -> Iterator[Diagnosis]:
@@ -32,7 +32,7 @@ def try_delivery(peer: Peer, called: Called, timeouts: Timeouts) -> Iterator[Dia
             uid: f"structured reports ({name})" for uid, name in STRUCTURED_REPORTS.items() if name == peer.sr_class
         }
     if "pdf" in peer.send:
-        wanted |= {_PDF: "encapsulated PDF"}
+        wanted |= {ENCAPSULATED_PDF: "encapsulated PDF"}
     if peer.commitment:
         wanted |= {STORAGE_COMMITMENT: "storage commitment requests"}
     others = {uid: name for uid, name in STRUCTURED_REPORTS.items() if uid not in wanted}
@@ -112,7 +112,7 @@ def _echo(subject: str, association: Association) -> Diagnosis:
 
 
 def _mend(peer: Peer, refused: str, instead: list[str]) -> str:
-    if refused == _PDF:
+    if refused == ENCAPSULATED_PDF:
         names = ", ".join(f'"{name}"' for name in peer.send if name != "pdf")
         return f"let it accept SOP Class {refused}, or set send = [{names}]"
     if instead:

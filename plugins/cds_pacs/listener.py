@@ -18,8 +18,8 @@ from cds_pacs.scp.data_sets import Buffers
 from cds_pacs.scp.negotiation import GuestList
 from cds_pacs.scp.services import LONGEST_NOTICE
 from cds_pacs.scp.sparing import SparingWarnings
-from cds_pacs.scp.tls import ServerTls
 from cds_pacs.scp.wire import Pace
+from cds_pacs.tls import ServerTls
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from cds.errors import DeliveryError
 from cds.ports import Peer, Tls
 from cds_pacs.client import Association
 from cds_pacs.contexts import requested_for
-from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts
+from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts, call
 
 Kind = tuple[str, str]
 """SOP class and transfer syntax."""
@@ -73,16 +72,7 @@ class Pool:
         DeliveryError
             When it wants TLS and we have no certificate.
         """
-        if peer.tls and self.tls is None:
-            raise DeliveryError(f"peer {peer.name!r} has tls = true: give us a certificate in [node.tls]")
-        return Called(
-            host=peer.host,
-            port=peer.port,
-            ae_title=peer.ae_title,
-            calling_ae_title=calling_ae_title,
-            tls=self.tls if peer.tls else None,
-            certificate=peer.certificate,
-        )
+        return call(peer, calling_ae_title, self.tls)
 
     def close(self) -> None:
         """Release every association that is kept."""

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import re
-import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from io import BytesIO
+from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pynetdicom import _config, evt
-from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
+from pydicom.filereader import read_dataset
+from pynetdicom.dsutils import encode as encode_data_set
+from pynetdicom.presentation import PresentationContext
 
-from cds.errors import ArchiveError
+from cds.errors import ArchiveError, DeliveryError
 from cds.ports import Peer, Tls
-from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from cds_pacs.entity import CarefulEntity
+from cds_pacs import commands
+from cds_pacs.client import Association, Message
+from cds_pacs.commands import Field
+from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, FIND, IMPLICIT_VR_LITTLE_ENDIAN, proposed
+from cds_pacs.status import PENDING, SUCCESS
+from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts, call, no_association
 
-_config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would write every query and answer, patients and all, to its log
-_config.LOG_REQUEST_IDENTIFIERS = False
-_config.LOG_RESPONSE_IDENTIFIERS = False
-
-FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")
-MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")
-GET: Final = UID("1.2.840.10008.5.1.4.1.2.2.3")
-"""Study Root Query/Retrieve Information Model (PS3.4 C.6.2)."""
-
-_SUCCESS: Final = 0x0000
-_PENDING: Final = (0xFF00, 0xFF01)
-"""Matches are continuing; with 0xFF01 some optional keys were not supported (PS3.4 C.4.1.1.4)."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 _WILD: Final = re.compile(r"[*?\\\x00-\x1f]")
 """What would make a key match more than one value (PS3.4 C.2.2.2), or is no text."""
@@ -57,50 +47,90 @@ class ArchiveSettings:
     retrieve: str = "get"
     tls: Tls | None = None
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long the peer may take for what."""
+        return Timeouts(
+            connect=self.connect_timeout_seconds,
+            associate=self.acse_timeout_seconds,
+            message=self.dimse_timeout_seconds,
+        )
+
 
 @contextmanager
 def associated(
     peer: Peer,
-    contexts: Sequence[PresentationContext],
+    models: Sequence[str],
     settings: ArchiveSettings,
     calling_ae_title: str,
     *,
-    roles: Sequence[Any] = (),
-    handlers: Sequence[Any] = (),
+    storage: Sequence[PresentationContext] = (),
 ) -> Iterator[Association]:
     """Hold an association with a peer; it is released at the end, and aborted after an error.
+
+    `models` are query/retrieve SOP classes; of `storage` we are the SCP.
 
     Raises
     ------
     ArchiveError
         When there is none to be had.
     """
-    entity = CarefulEntity(ae_title=calling_ae_title)
-    entity.connection_timeout = settings.connect_timeout_seconds
-    entity.acse_timeout = settings.acse_timeout_seconds
-    entity.dimse_timeout = settings.dimse_timeout_seconds
-    entity.network_timeout = settings.dimse_timeout_seconds
-    association = entity.associate(
-        peer.host,
-        peer.port,
-        contexts=list(contexts),
-        ae_title=peer.ae_title,
-        max_pdu=settings.max_pdu_bytes,
-        ext_neg=list(roles),
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
-        tls_args=(_secured(peer, settings.tls), peer.host) if peer.tls else None,
-    )
-    if not association.is_established:
-        raise ArchiveError(_why_not(association, peer))
-    _keep_messages_for_the_caller(association)
+    plain_ones = [proposed(model, [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN]) for model in models]
     try:
-        _check_certificate(association, peer)
+        association = Association.open(
+            call(peer, calling_ae_title, settings.tls),
+            [*plain_ones, *storage],
+            settings.timeouts,
+            scp_of=dict.fromkeys(str(context.abstract_syntax) for context in storage),
+            max_pdu_bytes=settings.max_pdu_bytes,
+        )
+    except DeliveryError as error:
+        raise ArchiveError(str(error)) from None
+    except (AssociationEnded, AssociationRejected) as error:
+        raise ArchiveError(no_association(peer, error)) from None
+    try:
+        if not association.accepts_anything:
+            raise ArchiveError(f"peer {peer.name!r} offers no query or retrieve service")
         yield association
     except BaseException:
         association.abort()
         raise
-    if association.is_established:
-        association.release()
+    association.release()
+
+
+def ask(
+    association: Association,
+    model: str,
+    field: Field,
+    keys: Dataset,
+    *,
+    seconds: float = math.inf,
+    destination: str = "",
+) -> Iterator[Message]:
+    """Every response to a query or retrieve request.
+
+    Raises
+    ------
+    ArchiveError
+        When the peer does not offer the service.
+    AssociationEnded
+        When it broke off, or was silent.
+    """
+    syntaxes = association.syntaxes(model)
+    if not syntaxes:
+        raise ArchiveError(f"the peer does not offer {field.name.replace('_', '-')} (Study Root)")
+    syntax, context_id = next(iter(syntaxes.items()))
+    encoded = encode_data_set(keys, syntax == IMPLICIT_VR_LITTLE_ENDIAN, True)
+    if encoded is None:
+        raise ArchiveError("the keys of a query cannot be encoded")
+    request: dict[int, int | str] = {
+        commands.AFFECTED_CLASS: model,
+        commands.FIELD: field,
+        commands.PRIORITY: commands.MEDIUM_PRIORITY,
+    }
+    if destination:
+        request[commands.MOVE_DESTINATION] = destination
+    return association.exchange(context_id, request, BytesIO(encoded), seconds=seconds)
 
 
 def find(association: Association, keys: Dataset, peer: Peer, most_answers: int) -> list[Dataset]:
@@ -112,17 +142,28 @@ def find(association: Association, keys: Dataset, peer: Peer, most_answers: int)
         When the peer refuses, breaks off, or answers more than `most_answers`.
     """
     answers: list[Dataset] = []
-    for status, answer in _asked(association, keys, peer):
-        code = status_of(status)
-        if code in _PENDING and answer is not None:
-            answers.append(answer)
+    code: int | None = None
+    try:
+        for message in ask(association, FIND, Field.C_FIND, keys):
+            code = commands.number(message.command, commands.STATUS)
+            if code in PENDING:
+                answers.append(_answer(association, message, peer))
             if len(answers) > most_answers:
                 raise ArchiveError(f"peer {peer.name!r} answers more than {most_answers} times to one query")
-        elif code == _SUCCESS:
-            return answers
-        else:
-            break
-    raise ArchiveError(f"peer {peer.name!r} {_told(code)} to a query at level {keys.QueryRetrieveLevel}")
+    except AssociationEnded:
+        code = None
+    if code == SUCCESS:
+        return answers
+    told = "gave no answer" if code is None else f"answered 0x{code:04X}"
+    raise ArchiveError(f"peer {peer.name!r} {told} to a query at level {keys.QueryRetrieveLevel}")
+
+
+def _answer(association: Association, message: Message, peer: Peer) -> Dataset:
+    implicit = association.syntax_of(message.context_id) == IMPLICIT_VR_LITTLE_ENDIAN
+    try:
+        return read_dataset(BytesIO(message.data_set), implicit, True)
+    except Exception:  # a stranger's bytes make pydicom raise nearly anything
+        raise ArchiveError(f"peer {peer.name!r} gave an answer that cannot be understood") from None
 
 
 def keys_of(level: str, *wanted: str, **matching: str) -> Dataset:
@@ -164,76 +205,3 @@ def count(answer: Dataset, keyword: str) -> int | None:
     """A number of an answer (IS); None where it does not say."""
     text = plain(answer, keyword)
     return int(text) if text.isdecimal() and text.isascii() and len(text) <= 9 else None
-
-
-def status_of(status: Dataset) -> int | None:
-    """The status of a response; None where the peer broke off or was silent."""
-    return int(status.Status) if "Status" in status else None
-
-
-def context(model: str) -> PresentationContext:
-    """The presentation context of a query/retrieve model."""
-    return build_context(model, [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN])
-
-
-def _asked(association: Association, keys: Dataset, peer: Peer) -> Iterator[tuple[Dataset, Dataset | None]]:
-    try:
-        yield from association.send_c_find(keys, FIND)
-    except (RuntimeError, ValueError):
-        raise ArchiveError(f"peer {peer.name!r} does not take queries (C-FIND, Study Root)") from None
-
-
-def _told(code: int | None) -> str:
-    return "gave no answer" if code is None else f"answered 0x{code:04X}"
-
-
-def _why_not(association: Association, peer: Peer) -> str:
-    where = f"peer {peer.name!r} at {peer.host}:{peer.port}"
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        return f"{where} rejected the association ({answer.reason_str}); does it know our AE title?"
-    if answer is None:
-        return f"{where} does not answer: is it running?"
-    if not association.accepted_contexts:
-        return f"{where} offers no query or retrieve service"
-    return f"{where} broke the association off"
-
-
-def _secured(peer: Peer, tls: Tls | None) -> ssl.SSLContext:
-    """Mutual TLS with our certificate; which peer it is says its certificate, not a host name (PS3.15 B.12)."""
-    if tls is None:
-        raise ArchiveError(f"peer {peer.name!r} has tls = true: give us a certificate in [node.tls]")
-    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    secured.check_hostname = False
-    secured.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        secured.load_verify_locations(tls.ca_file)
-        secured.load_cert_chain(tls.certificate_file, tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ArchiveError(f"our own certificate or key cannot be used: {error.strerror}") from None
-    return secured
-
-
-def _check_certificate(association: Association, peer: Peer) -> None:
-    """Nothing is asked of a peer whose certificate is not the one that is configured for it."""
-    if not peer.certificate:
-        return
-    connection = association.dul.socket
-    sock = connection.socket if connection is not None else None
-    found = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
-    if hashlib.sha256(found or b"").hexdigest() != peer.certificate:
-        raise ArchiveError(f"peer {peer.name!r} has another certificate than the one that is configured for it")
-
-
-def _keep_messages_for_the_caller(association: Association) -> None:
-    """Let only who asked take answers: pynetdicom 3.0.4's reactor, told to pause, may still take the first one.
-
-    The reactor looks without blocking, everybody else waits.
-    """
-    take = association.dimse.get_msg
-    association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)  # type: ignore[method-assign]
-
-
-def _send_at_once(event: Any) -> None:
-    """Switch Nagle's algorithm off: our answers to each instance must not wait for an acknowledgement."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,89 +3,82 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import build_role, evt
-from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
+from pynetdicom.presentation import PresentationContext
 
-from cds.errors import ArchiveError
+from cds.errors import ArchiveError, MalformedInstance, MismatchedInstance
 from cds.ports import Peer
+from cds_pacs import commands
+from cds_pacs.client import Association, Message, TooLong
+from cds_pacs.commands import Field
 from cds_pacs.contexts import (
     EXPLICIT_VR_LITTLE_ENDIAN,
+    FIND,
+    GET,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    MOVE,
     TRANSFER_SYNTAXES,
     UNCOMPRESSED,
     is_storage,
+    proposed,
 )
-from cds_pacs.query import FIND, GET, MOVE, ArchiveSettings, associated, context, find, keys_of, plain, status_of
+from cds_pacs.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cds_pacs.query import ArchiveSettings, ask, associated, find, keys_of, plain
+from cds_pacs.status import PENDING, STATUS_OF, SUCCESS, TRANSFERRED
+from cds_pacs.upper_layer import AssociationEnded
 
 _MOST_CONTEXTS: Final = 128
 """A presentation context ID is an odd number from 1 to 255 (PS3.8 9.3.2.2)."""
 _RETIRED_OR_VIDEO: Final = frozenset(
     uid for uid, name in TRANSFER_SYNTAXES.items() if "Retired" in name or "MPEG" in name or "HEVC" in name
 )
-_PENDING: Final = 0xFF00
-_COMPLETE: Final = 0x0000
-_WARNING: Final = 0xB000
-"""Sub-operations complete, one or more failures (PS3.4 table C.4-3)."""
-_MISMATCH: Final = 0xA900
-_NOT_UNDERSTOOD: Final = 0xC000
-_OUT_OF_RESOURCES: Final = 0xA700
-_CHECKED: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"]
+_CHECKED: Final = ("SOPInstanceUID", "StudyInstanceUID")
 
 
 @dataclass(slots=True)
 class _Desk:
-    """Takes the instances of one study, and no others, within its limits."""
+    """Takes the instances of one study, and no others."""
 
     study_instance_uid: str
     folder: Path
-    settings: ArchiveSettings
+    peer: Peer
+    association: Association
     taken: dict[str, Path] = field(default_factory=dict)
-    trouble: str = ""
-    bytes_left: int = 0
-    deadline: float = 0.0
 
-    def store(self, event: Any) -> int:
-        """Check an instance and write it; the status of our answer. After the first trouble all is refused."""
-        if not self.trouble and time.monotonic() > self.deadline:
-            self.trouble = f"did not send the study within {self.settings.fetch_seconds:g} s"
-        if self.trouble:
-            event.assoc.abort()
-            return _OUT_OF_RESOURCES
-        request = event.request
-        content = request.DataSet.getvalue() if request.DataSet is not None else b""
-        self.bytes_left -= len(content)
-        if self.bytes_left < 0:
-            self.trouble = f"sends more than {self.settings.most_megabytes} MB"
-            return _OUT_OF_RESOURCES
-        return self._write(str(request.AffectedSOPInstanceUID), event.encoded_dataset())
+    def store(self, message: Message) -> int:
+        """Check an instance and write it; the status of our answer.
 
-    def _write(self, announced: str, content: bytes) -> int:
+        Raises
+        ------
+        ArchiveError
+            When the disk does not take it.
+        """
+        self.association.longest_data_set -= len(message.data_set)
+        announced = str(message.command.get(commands.AFFECTED_INSTANCE, ""))
         try:
+            content = _file(message, announced, self.association.syntax_of(message.context_id))
             header = dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=list(_CHECKED))
-            sent = [plain(header, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID")]
+            sent = [plain(header, keyword) for keyword in _CHECKED]
         except Exception:  # a stranger's bytes make pydicom raise nearly anything
-            return _NOT_UNDERSTOOD
+            return STATUS_OF[MalformedInstance]
         if sent != [announced, self.study_instance_uid]:
-            return _MISMATCH
+            return STATUS_OF[MismatchedInstance]
         path = self.folder / f"{len(self.taken):05d}.dcm"
         try:
             path.write_bytes(content)
         except OSError as error:
-            self.trouble = f"sends what the disk does not take: {error.strerror}"
-            return _OUT_OF_RESOURCES
+            raise ArchiveError(f"peer {self.peer.name!r} sends what the disk does not take: {error.strerror}") from None
         self.taken.setdefault(announced, path)
-        return _COMPLETE
+        return SUCCESS
 
 
 def get(
@@ -99,28 +92,21 @@ def get(
         When the peer has no C-GET, or did not send every instance that it lists.
     """
     listed = instances_of(study_instance_uid, peer, settings, calling_ae_title)
-    desk = _Desk(
-        study_instance_uid,
-        folder,
-        settings,
-        bytes_left=settings.most_megabytes << 20,
-        deadline=time.monotonic() + settings.fetch_seconds,
-    )
     classes = sorted({sop_class for sop_class in listed.values() if sop_class})
     if not classes:
         raise ArchiveError(f"peer {peer.name!r} does not tell the SOP Classes of study {study_instance_uid}")
-    with associated(
-        peer,
-        [context(GET), *_storage(classes)],
-        settings,
-        calling_ae_title,
-        roles=[build_role(UID(sop_class), scp_role=True) for sop_class in classes],
-        handlers=[(evt.EVT_C_STORE, desk.store)],
-    ) as association:
-        code = _final(_got(association, study_instance_uid, peer))
+    with associated(peer, [GET], settings, calling_ae_title, storage=_storage(classes)) as association:
+        desk = _Desk(study_instance_uid, folder, peer, association)
+        association.serves[Field.C_STORE] = desk.store
+        association.longest_data_set = settings.most_megabytes << 20
+        try:
+            last = _last_response(association, GET, Field.C_GET, study_instance_uid, peer, settings)
+        except TooLong:
+            raise ArchiveError(f"peer {peer.name!r} sends more than {settings.most_megabytes} MB") from None
+        code = commands.number(last, commands.STATUS)
         absent = len(set(listed) - set(desk.taken))
-        if desk.trouble or code not in (_COMPLETE, _WARNING) or absent:
-            raise ArchiveError(f"peer {peer.name!r} {desk.trouble or _told(code, absent, len(listed))}")
+        if code not in TRANSFERRED or absent:
+            raise ArchiveError(f"peer {peer.name!r} {_told(code, absent, len(listed))}")
     return tuple(desk.taken.values())
 
 
@@ -132,21 +118,13 @@ def move(study_instance_uid: str, peer: Peer, settings: ArchiveSettings, calling
     ArchiveError
         When the peer does not know our AE title, or could not send every instance.
     """
-    deadline = time.monotonic() + settings.fetch_seconds
-    keys = keys_of("STUDY", StudyInstanceUID=study_instance_uid)
-    with associated(peer, [context(MOVE)], settings, calling_ae_title) as association:
-        last = Dataset()
-        try:
-            for status, _ in association.send_c_move(keys, calling_ae_title, MOVE):
-                last = status
-                if time.monotonic() > deadline:
-                    raise ArchiveError(f"peer {peer.name!r} did not send within {settings.fetch_seconds:g} s")
-        except (RuntimeError, ValueError):
-            raise ArchiveError(f"peer {peer.name!r} does not offer C-MOVE (Study Root)") from None
-        code, failed = status_of(last), int(last.get("NumberOfFailedSuboperations") or 0)
-        if code != _COMPLETE or failed:
+    with associated(peer, [MOVE], settings, calling_ae_title) as association:
+        last = _last_response(association, MOVE, Field.C_MOVE, study_instance_uid, peer, settings, calling_ae_title)
+        code, failed = commands.number(last, commands.STATUS), commands.number(last, commands.FAILED) or 0
+        if code != SUCCESS or failed:
             raise ArchiveError(f"peer {peer.name!r} {_told(code, failed, None)}")
-        return int(last.get("NumberOfCompletedSuboperations") or 0) + int(last.get("NumberOfWarningSuboperations") or 0)
+        sent = (commands.number(last, commands.COMPLETED), commands.number(last, commands.WITH_WARNING))
+        return sum(number or 0 for number in sent)
 
 
 def instances_of(
@@ -160,7 +138,7 @@ def instances_of(
         When the peer cannot be asked, or lists nothing.
     """
     listed: dict[str, str] = {}
-    with associated(peer, [context(FIND)], settings, calling_ae_title) as association:
+    with associated(peer, [FIND], settings, calling_ae_title) as association:
         series = find(
             association,
             keys_of("SERIES", "SeriesInstanceUID", StudyInstanceUID=study_instance_uid),
@@ -184,9 +162,9 @@ def _storage(classes: Iterable[str]) -> list[PresentationContext]:
 
     One syntax a context lets the peer send an instance as it has it.
     """
-    plain_ones = [build_context(each, [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN]) for each in classes]
+    plain_ones = [proposed(each, [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN]) for each in classes]
     packed = (
-        build_context(each, syntax)
+        proposed(each, [syntax])
         for syntax in TRANSFER_SYNTAXES
         if syntax not in UNCOMPRESSED and syntax not in _RETIRED_OR_VIDEO
         for each in classes
@@ -195,19 +173,50 @@ def _storage(classes: Iterable[str]) -> list[PresentationContext]:
     return [*plain_ones, *islice(packed, max(room, 0))][: _MOST_CONTEXTS - 1]
 
 
-def _got(association: Association, study_instance_uid: str, peer: Peer) -> Iterator[tuple[Dataset, Dataset | None]]:
+def _last_response(
+    association: Association,
+    model: str,
+    field: Field,
+    study_instance_uid: str,
+    peer: Peer,
+    settings: ArchiveSettings,
+    destination: str = "",
+) -> commands.Command:
+    """The last response of an operation; empty where the peer broke off.
+
+    Raises
+    ------
+    ArchiveError
+        When the time for a study is over.
+    TooLong
+        When an instance is longer than what may still come.
+    """
+    end = time.monotonic() + settings.fetch_seconds
+    keys = keys_of("STUDY", StudyInstanceUID=study_instance_uid)
+    last: commands.Command = {}
     try:
-        yield from association.send_c_get(keys_of("STUDY", StudyInstanceUID=study_instance_uid), GET)
-    except (RuntimeError, ValueError):
-        raise ArchiveError(f"peer {peer.name!r} does not offer C-GET (Study Root)") from None
+        for message in ask(association, model, field, keys, seconds=settings.fetch_seconds, destination=destination):
+            last = message.command
+    except TooLong:
+        raise
+    except AssociationEnded:
+        if time.monotonic() >= end:
+            raise ArchiveError(
+                f"peer {peer.name!r} did not send the study within {settings.fetch_seconds:g} s"
+            ) from None
+    return {} if commands.number(last, commands.STATUS) in PENDING else last
 
 
-def _final(responses: Iterable[tuple[Dataset, Dataset | None]]) -> int | None:
-    """The last status of an operation; None where the peer broke off."""
-    code: int | None = None
-    for status, _ in responses:
-        code = status_of(status)
-    return code if code != _PENDING else None
+def _file(message: Message, sop_instance_uid: str, syntax: str) -> bytes:
+    """A DICOM file of what came (PS3.10 7.1)."""
+    meta = create_file_meta(
+        sop_class_uid=UID(str(message.command.get(commands.AFFECTED_CLASS, ""))),
+        sop_instance_uid=UID(sop_instance_uid),
+        transfer_syntax=UID(syntax),
+        implementation_uid=UID(IMPLEMENTATION_CLASS_UID),
+        implementation_version=IMPLEMENTATION_VERSION_NAME,
+    )
+    return bytes(128) + b"DICM" + encode_file_meta(meta) + message.data_set
 
 
 def _told(code: int | None, failed: int, listed: int | None) -> str:

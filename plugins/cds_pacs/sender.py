@@ -29,11 +29,9 @@ from cds_pacs.contexts import (
 from cds_pacs.examine import try_delivery
 from cds_pacs.pool import Pool
 from cds_pacs.status import Outcome, outcome_of
-from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts
+from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts, no_association
 
 _LOG: Final = logging.getLogger(__name__)
-
-_LOWEST_PRIORITY: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +170,7 @@ def _store(association: Association, file: _File, peer: Peer) -> None:
     request: dict[int, int | str] = {
         commands.AFFECTED_CLASS: file.sop_class_uid,
         commands.FIELD: commands.Field.C_STORE,
-        commands.PRIORITY: _LOWEST_PRIORITY,
+        commands.PRIORITY: commands.LOWEST_PRIORITY,
         commands.AFFECTED_INSTANCE: file.sop_instance_uid,
     }
     with data_set:
@@ -220,7 +218,4 @@ def _describe(path: Path) -> _File:
 
 
 def _postponed(error: AssociationEnded | AssociationRejected, peer: Peer) -> DeliveryPostponed:
-    where = f"peer {peer.name!r} at {peer.host}:{peer.port}"
-    if isinstance(error, AssociationRejected):
-        return DeliveryPostponed(f"{where} rejected the association ({error}); does it know our AE title?")
-    return DeliveryPostponed(f"{where}: {error}; is it running?")
+    return DeliveryPostponed(no_association(peer, error))

@@ -1,6 +1,6 @@
 """THE table of DIMSE statuses: our errors as statuses, and a peer's statuses as our errors.
 
-Sources: PS3.4 table B.2-1 (C-STORE), PS3.7 Annex C (general statuses).
+Sources: PS3.4 table B.2-1 (C-STORE), C.4 (queries), PS3.7 Annex C (general statuses).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfResources
+from cds_pacs.commands import Field
 
 SUCCESS: Final = 0x0000
 PROCESSING_FAILURE: Final = 0x0110
@@ -23,7 +24,11 @@ RESOURCE_LIMITATION: Final = 0x0213
 
 _INVALID_ATTRIBUTE: Final = 0x0106
 _INVALID_ARGUMENT: Final = 0x0115
-_N_CREATE: Final = 0x0140
+
+PENDING: Final = frozenset({0xFF00, 0xFF01})
+"""There is more to come; with 0xFF01 some optional keys were not supported (PS3.4 C.4.1.1.4)."""
+TRANSFERRED: Final = frozenset({SUCCESS, 0xB000})
+"""How a retrieval may end (PS3.4 tables C.4-2, C.4-3); with 0xB000 one instance or more failed."""
 
 STATUS_OF: Final = MappingProxyType(
     {
@@ -53,7 +58,7 @@ def notice_status_of(error: CdsError, command_field: int) -> int:
     if isinstance(error, OutOfResources):
         return RESOURCE_LIMITATION
     if isinstance(error, MalformedInstance):
-        return _INVALID_ATTRIBUTE if command_field == _N_CREATE else _INVALID_ARGUMENT
+        return _INVALID_ATTRIBUTE if command_field == Field.N_CREATE else _INVALID_ARGUMENT
     return PROCESSING_FAILURE
 
 

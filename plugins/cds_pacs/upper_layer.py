@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import ssl
 import struct
@@ -23,20 +22,26 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext
 
-from cds.ports import Tls
+from cds.errors import DeliveryError
+from cds.ports import Peer, Tls
+from cds_pacs.pdu import (
+    APPLICATION_CONTEXT,
+    HEADER,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    RELEASE_REQUEST,
+    RELEASE_RESPONSE,
+    VALUE_HEADER,
+    Pdu,
+    abort,
+    pdu,
+)
+from cds_pacs.tls import certificate_of, client_context
 
-_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
-_IMPLEMENTATION_CLASS_UID: Final = "2.25.302563927041958272613549146337160842911"
-_IMPLEMENTATION_VERSION: Final = "CDS_PACS"
-
-_ASSOCIATE_AC, _ASSOCIATE_RJ, P_DATA, RELEASE_RQ, _RELEASE_RP, ABORT = 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
-_RELEASE_REQUEST: Final = bytes((RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0))
-RELEASE_RESPONSE: Final = bytes((_RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0))
-_ABORT_REQUEST: Final = bytes((ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0))
-_PDU: Final = struct.Struct(">BxI")
-PDV_HEADER: Final = struct.Struct(">IBB")
-_LONGEST_PDU_READ: Final = 1 << 20
+LONGEST_PDU_READ: Final = 1 << 20
 _LAST_WORDS_SECONDS: Final = 2.0
+_SERVICE_USER: Final = 0
+"""Source of an A-ABORT (PS3.8 table 9-26)."""
 _PERMANENT: Final = 1
 """Result of a rejection (PS3.8 9.3.4): a retry does not help."""
 
@@ -72,6 +77,34 @@ class Called:
     calling_ae_title: str
     tls: Tls | None = None
     certificate: str = ""
+
+
+def call(peer: Peer, calling_ae_title: str, tls: Tls | None) -> Called:
+    """Whom to call for a peer, with our own key and certificate where it wants TLS.
+
+    Raises
+    ------
+    DeliveryError
+        When it wants TLS and we have no certificate.
+    """
+    if peer.tls and tls is None:
+        raise DeliveryError(f"peer {peer.name!r} has tls = true: give us a certificate in [node.tls]")
+    return Called(
+        host=peer.host,
+        port=peer.port,
+        ae_title=peer.ae_title,
+        calling_ae_title=calling_ae_title,
+        tls=tls if peer.tls else None,
+        certificate=peer.certificate,
+    )
+
+
+def no_association(peer: Peer, error: AssociationEnded | AssociationRejected) -> str:
+    """Why there is no association with a peer, in words for its operator."""
+    where = f"peer {peer.name!r} at {peer.host}:{peer.port}"
+    if isinstance(error, AssociationRejected):
+        return f"{where} rejected the association ({error}); does it know our AE title?"
+    return f"{where}: {error}; is it running?"
 
 
 class Connection:
@@ -113,8 +146,8 @@ class Connection:
         OSError
             When it does not come whole in time, or is longer than we said that we read.
         """
-        kind, length = _PDU.unpack(self._read(_PDU.size, deadline))
-        if length > _LONGEST_PDU_READ:
+        kind, length = HEADER.unpack(self._read(HEADER.size, deadline))
+        if length > LONGEST_PDU_READ:
             raise ConnectionError(f"it announced a PDU of {length} bytes")
         return kind, self._read(length, deadline)
 
@@ -125,15 +158,15 @@ class Connection:
     def abort(self) -> None:
         """End the association at once, and close."""
         with suppress(OSError):
-            self.send(_ABORT_REQUEST, _LAST_WORDS_SECONDS)
+            self.send(abort(_SERVICE_USER, 0), _LAST_WORDS_SECONDS)
         self.close()
 
     def release(self) -> None:
         """End the association in good order, or at once where the peer does not play along; and close."""
         with suppress(OSError):
-            self.send(_RELEASE_REQUEST, _LAST_WORDS_SECONDS)
+            self.send(RELEASE_REQUEST, _LAST_WORDS_SECONDS)
             kind, _ = self.read_pdu(time.monotonic() + _LAST_WORDS_SECONDS)
-            if kind == RELEASE_RQ:  # both at once (PS3.8 9.2.2.4)
+            if kind == Pdu.RELEASE_RQ:  # both at once (PS3.8 9.2.2.4)
                 self.send(RELEASE_RESPONSE, _LAST_WORDS_SECONDS)
         self.close()
 
@@ -163,27 +196,14 @@ def _connected(called: Called, timeouts: Timeouts) -> socket.socket:
         if called.tls is None:
             return sock
         sock.settimeout(timeouts.associate)
-        secured = _context(called.tls).wrap_socket(sock, server_hostname=called.host)
+        secured = client_context(called.tls).wrap_socket(sock, server_hostname=called.host)
     except OSError as error:
         sock.close()
         raise AssociationEnded(f"no TLS: {said(error)}") from None
-    if called.certificate and _fingerprint(secured) != called.certificate:
+    if called.certificate and certificate_of(secured) != called.certificate:
         secured.close()
-        raise AssociationEnded("no TLS: its certificate is not the one that is configured for it")
+        raise AssociationEnded("no TLS: it has another certificate, not the one that is configured for it")
     return secured
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    """Mutual TLS, TLS 1.2 or later (PS3.15 B.12); the files are read anew, so that they may be exchanged.
-
-    Trust is in the authorities: a peer is known by its address and AE title, not by a host name.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(tls.ca_file)
-    context.load_cert_chain(tls.certificate_file, tls.key_file)
-    return context
 
 
 def _acknowledge_at_once(sock: socket.socket) -> None:
@@ -195,18 +215,16 @@ def _acknowledge_at_once(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _fingerprint(sock: ssl.SSLSocket) -> str:
-    return hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
-
-
-def proposal(called: Called, contexts: Sequence[PresentationContext], scp_of: Iterable[str]) -> bytes:
+def proposal(
+    called: Called, contexts: Sequence[PresentationContext], scp_of: Iterable[str], max_pdu_bytes: int
+) -> bytes:
     """An A-ASSOCIATE-RQ; `scp_of` are the SOP classes of which we are the SCP (PS3.7 D.3.3.4)."""
     length = MaximumLengthNotification()
-    length.maximum_length_received = _LONGEST_PDU_READ
+    length.maximum_length_received = max_pdu_bytes
     implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = UID(_IMPLEMENTATION_CLASS_UID)
+    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     version = ImplementationVersionNameNotification()
-    version.implementation_version_name = _IMPLEMENTATION_VERSION
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     roles = []
     for sop_class in scp_of:
         role = SCP_SCU_RoleSelectionNegotiation()
@@ -214,7 +232,7 @@ def proposal(called: Called, contexts: Sequence[PresentationContext], scp_of: It
         role.scu_role, role.scp_role = False, True
         roles.append(role)
     primitive = A_ASSOCIATE()
-    primitive.application_context_name = UID(_APPLICATION_CONTEXT)
+    primitive.application_context_name = UID(APPLICATION_CONTEXT)
     primitive.calling_ae_title = called.calling_ae_title
     primitive.called_ae_title = called.ae_title
     primitive.presentation_context_definition_list = list(contexts)
@@ -232,15 +250,15 @@ def acceptance(kind: int, body: bytes) -> A_ASSOCIATE:
     AssociationEnded, AssociationRejected
         When it is not an acceptance.
     """
-    whole = _PDU.pack(kind, len(body)) + body
+    whole = pdu(kind, body)
     try:
-        if kind == _ASSOCIATE_RJ:
+        if kind == Pdu.ASSOCIATE_RJ:
             rejection = A_ASSOCIATE_RJ()
             rejection.decode(whole)
             raise AssociationRejected(
-                f"{rejection.result_str}: {rejection.reason_str}", permanent=rejection.result == 1
+                f"{rejection.result_str}: {rejection.reason_str}", permanent=rejection.result == _PERMANENT
             )
-        if kind == _ASSOCIATE_AC:
+        if kind == Pdu.ASSOCIATE_AC:
             accepted = A_ASSOCIATE_AC()
             accepted.decode(whole)
             primitive = accepted.to_primitive()
@@ -249,12 +267,7 @@ def acceptance(kind: int, body: bytes) -> A_ASSOCIATE:
             raise AssociationEnded("its acceptance speaks of no presentation context")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as error:
         raise AssociationEnded(f"its answer cannot be understood ({type(error).__name__})") from None
-    raise AssociationEnded("it aborted the association" if kind == ABORT else f"it answered with PDU type {kind}")
-
-
-def pdv(context_id: int, flags: int, part: bytes) -> bytes:
-    """A P-DATA-TF PDU with one presentation data value (PS3.8 9.3.5)."""
-    return _PDU.pack(P_DATA, PDV_HEADER.size + len(part)) + PDV_HEADER.pack(len(part) + 2, context_id, flags) + part
+    raise AssociationEnded("it aborted the association" if kind == Pdu.ABORT else f"it answered with PDU type {kind}")
 
 
 def pdvs(body: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -267,13 +280,13 @@ def pdvs(body: bytes) -> Iterator[tuple[int, int, bytes]]:
     """
     at = 0
     while at < len(body):
-        if len(body) - at < PDV_HEADER.size:
+        if len(body) - at < VALUE_HEADER.size:
             raise ConnectionError("it sent a broken PDU")
-        length, context_id, flags = PDV_HEADER.unpack_from(body, at)
+        length, context_id, flags = VALUE_HEADER.unpack_from(body, at)
         end = at + 4 + length
         if length < 2 or end > len(body):
             raise ConnectionError("it sent a broken PDU")
-        yield context_id, flags, body[at + PDV_HEADER.size : end]
+        yield context_id, flags, body[at + VALUE_HEADER.size : end]
         at = end
 
 

@@ -26,8 +26,8 @@ from pynetdicom.dsutils import split_dataset
 
 from cds.store import Ledger
 from cds.testing.stand_in import Script
-from cds_pacs.entity import CarefulEntity
 from cds_pacs.testing import MiniPacs
+from cds_pacs.testing.entity import CarefulEntity
 from cds_pacs.testing.instances import CT_IMAGE, small_data_set, write_file
 from support.orthanc import free_port, wait_until
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydicom.uid import UID
 
-from cds_pacs import contexts, query, status
+from cds_pacs import contexts, status
 
 _MEANING: Final = {
     0x0000: "success",
@@ -18,7 +18,6 @@ _MEANING: Final = {
     0x0110: "processing failure",
 }
 """PS3.4 Table B.2-1 and PS3.7 Annex C."""
-_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def services() -> Iterator[tuple[str, str, str]]:
@@ -61,7 +60,7 @@ def sent() -> Iterator[tuple[str, str, str, str]]:
     plain = "Explicit or Implicit VR Little Endian"
     for uid, name in contexts.STRUCTURED_REPORTS.items():
         yield UID(uid).name, uid, plain, f'peers with sr_class = "{name}"'
-    yield UID(_PDF).name, _PDF, plain, 'peers with "pdf" in send'
+    yield UID(contexts.ENCAPSULATED_PDF).name, contexts.ENCAPSULATED_PDF, plain, 'peers with "pdf" in send'
     commitment = contexts.STORAGE_COMMITMENT
     yield UID(commitment).name, commitment, plain, "peers with commitment = true; to answer those that asked us"
     yield UID(contexts.VERIFICATION).name, contexts.VERIFICATION, plain, "`cds doctor`"
@@ -69,9 +68,9 @@ def sent() -> Iterator[tuple[str, str, str, str]]:
 
 def queries() -> Iterator[tuple[str, str, str]]:
     """What is proposed to a peer that is asked."""
-    yield UID(query.FIND).name, str(query.FIND), "peers with counts or priors"
-    yield UID(query.GET).name, str(query.GET), "peers with priors"
-    yield UID(query.MOVE).name, str(query.MOVE), "peers with priors that have no C-GET"
+    yield UID(contexts.FIND).name, contexts.FIND, "peers with counts or priors"
+    yield UID(contexts.GET).name, contexts.GET, "peers with priors"
+    yield UID(contexts.MOVE).name, contexts.MOVE, "peers with priors that have no C-GET"
 
 
 def storage() -> Iterator[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,16 +11,17 @@ from threading import Event
 from typing import Final
 
 from cds.ports import Intake
-from cds_pacs.scp import upper_layer
+from cds_pacs import pdu
+from cds_pacs.pdu import Pdu
 from cds_pacs.scp.connections import Connections
 from cds_pacs.scp.data_sets import Buffers
 from cds_pacs.scp.messages import Messages, Released
 from cds_pacs.scp.negotiation import LOCAL_LIMIT_EXCEEDED, Caller, GuestList, Rejection, answers
 from cds_pacs.scp.services import Client, Services
 from cds_pacs.scp.sparing import SparingWarnings
-from cds_pacs.scp.tls import ServerTls, certificate_of
-from cds_pacs.scp.upper_layer import Answer, AssociationRequest, Pdu
+from cds_pacs.scp.upper_layer import Answer, AssociationRequest, accept, read_request
 from cds_pacs.scp.wire import Fault, Gone, Leaving, Pace, ProtocolError, TooSlow, Wire
+from cds_pacs.tls import ServerTls, certificate_of
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -120,12 +120,12 @@ class Association:
         except Gone:
             return
         except Released:
-            last_word = upper_layer.RELEASE_RESPONSE
+            last_word = pdu.RELEASE_RESPONSE
         except _Rejected as error:
             house.warnings.warn(
                 "association from %s rejected: result, source, reason %s", self.address, error.rejection
             )
-            last_word = upper_layer.reject(*error.rejection)
+            last_word = pdu.reject(*error.rejection)
         except (ProtocolError, TooSlow, Leaving) as error:
             last_word = self._abort(error)
         self._say_goodbye(wire, last_word)
@@ -141,16 +141,16 @@ class Association:
         self._house.warnings.warn("association with %s aborted: %s", self.address, str(error) or type(error).__name__)
         fault = error.fault if isinstance(error, ProtocolError) else Fault.NOT_SPECIFIED
         if not self._established or isinstance(error, Leaving):
-            return upper_layer.abort(_USER, 0)
-        return upper_layer.abort(_PROVIDER, fault)
+            return pdu.abort(_USER, 0)
+        return pdu.abort(_PROVIDER, fault)
 
     def _request(self, wire: Wire) -> AssociationRequest:
-        kind, length = struct.unpack(">BxL", wire.head(6))
+        kind, length = pdu.HEADER.unpack(wire.head(pdu.HEADER.size))
         if kind != Pdu.ASSOCIATE_RQ or length > self._house.max_request_bytes:
             raise ProtocolError(
                 Fault.UNEXPECTED_PDU, f"a PDU of type 0x{kind:02X} with {length} bytes at the beginning"
             )
-        return upper_layer.read_request(wire.read(length))
+        return read_request(wire.read(length))
 
     def _accepted(self, wire: Wire, request: AssociationRequest, caller: Caller) -> Client:
         """Accept the association.
@@ -167,7 +167,7 @@ class Association:
         if rejection is not None:
             raise _Rejected(rejection)
         contexts, roles = answers(request)
-        wire.send(upper_layer.accept(request, contexts, roles, house.max_pdu_bytes))
+        wire.send(accept(request, contexts, roles, house.max_pdu_bytes))
         self._established = True
         accepted = {context.context_id: context for context in contexts if context.answer is Answer.ACCEPTED}
         return Client(calling_ae_title=request.calling_ae_title, address=self.address, contexts=accepted)

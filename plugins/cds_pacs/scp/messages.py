@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final, Protocol
 
-from cds_pacs.scp.upper_layer import Pdu
+from cds_pacs.pdu import COMMAND, HEADER, LAST, VALUE_HEADER, Pdu, p_data
 from cds_pacs.scp.wire import Fault, Gone, ProtocolError, Wire
-
-_PDU: Final = Struct(">BxL")
-_VALUE: Final = Struct(">LBB")
-_COMMAND, _LAST = 0x01, 0x02
-"""Bits of the message control header (PS3.8 table E.2-1)."""
 
 _COMMAND_BYTES: Final = 1 << 14
 _SLACK: Final = 12
@@ -38,7 +32,7 @@ class Messages:
     def __init__(self, wire: Wire, *, longest_received: int, longest_sent: int) -> None:
         self._wire = wire
         self._longest = longest_received + _SLACK
-        self._payload = max(1, longest_sent - _VALUE.size) if longest_sent else _COMMAND_BYTES
+        self._payload = max(1, longest_sent - VALUE_HEADER.size) if longest_sent else _COMMAND_BYTES
         self._left = 0
         self._length = 0
         self._context_id = 0
@@ -62,7 +56,7 @@ class Messages:
             if len(content) + self._length > _COMMAND_BYTES:
                 raise ProtocolError(Fault.NOT_SPECIFIED, "a command set without an end")
             content += self._wire.read(self._length)
-            if self._control & _LAST:
+            if self._control & LAST:
                 return context_id, content
             self._next()
 
@@ -72,7 +66,7 @@ class Messages:
         while not last:
             self._next()
             self._must(command=False, context_id=context_id)
-            length, last = self._length, self._control & _LAST
+            length, last = self._length, self._control & LAST
             if length:
                 wire.read_into(sink.room(length), length)
                 sink.add(length)
@@ -82,21 +76,21 @@ class Messages:
         size, parts = self._payload, []
         for at in range(0, len(command_set), size):
             part = command_set[at : at + size]
-            control = _COMMAND | (_LAST if at + size >= len(command_set) else 0)
-            parts.append(_PDU.pack(Pdu.DATA, len(part) + 6) + _VALUE.pack(len(part) + 2, context_id, control) + part)
+            control = COMMAND | (LAST if at + size >= len(command_set) else 0)
+            parts.append(p_data(context_id, control, part))
         self._wire.send(b"".join(parts))
 
     def _must(self, *, command: bool, context_id: int) -> None:
-        if bool(self._control & _COMMAND) is not command or self._context_id != context_id:
+        if bool(self._control & COMMAND) is not command or self._context_id != context_id:
             raise ProtocolError(Fault.NOT_SPECIFIED, "a message that breaks into another")
 
     def _next(self) -> None:
         """Read the head of the next presentation data value."""
         if not self._left:
             self._left = self._next_pdu()
-        if self._left < _VALUE.size:
+        if self._left < VALUE_HEADER.size:
             raise ProtocolError(Fault.INVALID_PARAMETER, "a P-DATA-TF PDU with a remainder")
-        length, self._context_id, self._control = _VALUE.unpack(self._wire.head(_VALUE.size))
+        length, self._context_id, self._control = VALUE_HEADER.unpack(self._wire.head(VALUE_HEADER.size))
         self._left -= length + 4
         if length < 2 or self._left < 0:
             raise ProtocolError(Fault.INVALID_PARAMETER, "a presentation data value that is longer than its PDU")
@@ -104,7 +98,7 @@ class Messages:
 
     def _next_pdu(self) -> int:
         """Read the head of the next P-DATA-TF; its length."""
-        kind, length = _PDU.unpack(self._wire.head(_PDU.size))
+        kind, length = HEADER.unpack(self._wire.head(HEADER.size))
         self._wire.expect(length)
         if kind != Pdu.DATA:
             raise _other(kind, length)

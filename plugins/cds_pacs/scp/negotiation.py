@@ -10,7 +10,8 @@ from typing import Final
 
 from cds.ports import Peer
 from cds_pacs.contexts import ANSWERED_BY_US, EITHER_ROLE, TRANSFER_SYNTAXES, UNCOMPRESSED, VERIFICATION, is_storage
-from cds_pacs.scp.upper_layer import APPLICATION_CONTEXT, Answer, Answered, AssociationRequest, Proposed, Role
+from cds_pacs.pdu import APPLICATION_CONTEXT
+from cds_pacs.scp.upper_layer import Answer, Answered, AssociationRequest, Proposed, Role
 
 Rejection = tuple[int, int, int]
 """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -12,9 +11,7 @@ from pydicom.uid import UID
 
 from cds.errors import MalformedInstance
 from cds.ports import CommitmentReported, CommitmentRequested, Reference, StudyAnnounced
-
-_NOT_GIVEN: Final = 0x0110
-"""Failure Reason where a peer names none: processing failure (PS3.3 C.14.1.1)."""
+from cds_pacs.status import PROCESSING_FAILURE  # as a Failure Reason where a peer names none (PS3.3 C.14.1.1)
 
 
 def commitment_requested(content: bytes, syntax: str, calling_ae_title: str, address: str) -> CommitmentRequested:
@@ -91,7 +88,7 @@ def _reference(item: Dataset, failure: int = 0) -> Reference:
 
 def _failure(item: Dataset) -> int:
     value = item.get("FailureReason")
-    return value if isinstance(value, int) and value else _NOT_GIVEN
+    return value if isinstance(value, int) and value else PROCESSING_FAILURE
 
 
 def _uid(data_set: Dataset, keyword: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 from cds.errors import CdsError, MalformedInstance, OutOfResources
 from cds.ports import Announced, Intake, Notice
 from cds_pacs import status
+from cds_pacs.commands import Field, Request, read_request, response
 from cds_pacs.contexts import (
     INSTANCE_AVAILABILITY,
     STORAGE_COMMITMENT,
@@ -19,7 +20,6 @@ from cds_pacs.contexts import (
     VERIFICATION,
     is_storage,
 )
-from cds_pacs.scp.command import Command, Field, read_command, response
 from cds_pacs.scp.data_sets import Buffer, InstanceSink, NoticeSink
 from cds_pacs.scp.messages import Messages
 from cds_pacs.scp.notices import commitment_reported, commitment_requested, study_announced
@@ -69,7 +69,10 @@ class Services:
         context = self._client.contexts.get(context_id)
         if context is None:
             raise ProtocolError(Fault.NOT_SPECIFIED, f"a message in presentation context {context_id}, not accepted")
-        command = read_command(command_set)
+        try:
+            command = read_request(command_set)
+        except ValueError as error:
+            raise ProtocolError(Fault.NOT_SPECIFIED, str(error)) from None
         if command.field == Field.C_CANCEL:
             return  # nothing of ours takes long enough to be cancelled
         if command.field == Field.N_CREATE and not command.sop_instance_uid:
@@ -77,7 +80,7 @@ class Services:
         code, comment = self._perform(command, context)
         self._messages.send(context_id, response(command, code, comment))
 
-    def _perform(self, command: Command, context: Answered) -> Word:
+    def _perform(self, command: Request, context: Answered) -> Word:
         if command.field == Field.C_STORE:
             return self._store(command, context)
         notice = self._notice_data_set(command, context)
@@ -88,7 +91,7 @@ class Services:
             return status.UNRECOGNIZED_OPERATION, ""
         return self._notice(command, context, notice, read)
 
-    def _store(self, command: Command, context: Answered) -> Word:
+    def _store(self, command: Request, context: Answered) -> Word:
         refused = _refused(command, context)
         if refused is not None:
             self._notice_data_set(command, context)
@@ -107,7 +110,7 @@ class Services:
         finally:
             sink.close()
 
-    def _notice(self, command: Command, context: Answered, content: bytes | None, read: _ReadNotice) -> Word:
+    def _notice(self, command: Request, context: Answered, content: bytes | None, read: _ReadNotice) -> Word:
         code = _unknown(command)
         if code is not None:
             return code, ""
@@ -120,7 +123,7 @@ class Services:
 
         return self._word(take, lambda error: status.notice_status_of(error, command.field))
 
-    def _notice_data_set(self, command: Command, context: Answered) -> bytes | None:
+    def _notice_data_set(self, command: Request, context: Answered) -> bytes | None:
         """Read the data set of anything but a C-STORE; None when it is too long."""
         sink = NoticeSink(self._buffer, LONGEST_NOTICE)
         if command.has_data_set:
@@ -139,7 +142,7 @@ class Services:
         return status.SUCCESS, ""
 
 
-def _refused(command: Command, context: Answered) -> Word | None:
+def _refused(command: Request, context: Answered) -> Word | None:
     """Why the request alone is enough to refuse an instance."""
     if not is_storage(context.abstract_syntax):
         return status.SOP_CLASS_NOT_SUPPORTED, ""
@@ -152,7 +155,7 @@ def _refused(command: Command, context: Answered) -> Word | None:
     return None
 
 
-def _unknown(command: Command) -> int | None:
+def _unknown(command: Request) -> int | None:
     """Status for an action, event or instance that there is not (PS3.4 J.3.2, J.3.3)."""
     if command.field == Field.N_CREATE:
         return None

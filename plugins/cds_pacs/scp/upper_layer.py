@@ -1,4 +1,4 @@
-"""The PDUs that make and end an association (PS3.8 9.3), read and written; not what they mean."""
+"""The PDUs that make an association (PS3.8 9.3.2, 9.3.3) as its acceptor reads and writes them; not what they mean."""
 
 from __future__ import annotations
 
@@ -8,28 +8,8 @@ from enum import IntEnum
 from struct import Struct, error, pack
 from typing import Final
 
+from cds_pacs.pdu import APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Pdu, pdu
 from cds_pacs.scp.wire import Fault, ProtocolError
-
-APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
-"""DICOM's own, the only one there is (PS3.7 A.2.1)."""
-
-IMPLEMENTATION_CLASS_UID: Final = "2.25.79076681639585730871024002940412397121"
-IMPLEMENTATION_VERSION_NAME: Final = "CDS_1"
-
-
-class Pdu(IntEnum):
-    """PDU types (PS3.8 table 9-11 and following)."""
-
-    ASSOCIATE_RQ = 0x01
-    ASSOCIATE_AC = 0x02
-    ASSOCIATE_RJ = 0x03
-    DATA = 0x04
-    RELEASE_RQ = 0x05
-    RELEASE_RP = 0x06
-    ABORT = 0x07
-
-
-RELEASE_RESPONSE: Final = pack(">BxLL", Pdu.RELEASE_RP, 4, 0)
 
 _FIXED_BYTES: Final = 68
 """Protocol version, AE titles and what is reserved, before the first item (PS3.8 table 9-11)."""
@@ -224,21 +204,7 @@ def accept(
         *(_answered_item(context) for context in contexts),
         _item(_USER, b"".join(user)),
     ]
-    return _pdu(Pdu.ASSOCIATE_AC, b"".join(content))
-
-
-def reject(result: int, source: int, reason: int) -> bytes:
-    """Write an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
-    return _pdu(Pdu.ASSOCIATE_RJ, bytes((0, result, source, reason)))
-
-
-def abort(source: int, reason: int) -> bytes:
-    """Write an A-ABORT (PS3.8 table 9-26)."""
-    return _pdu(Pdu.ABORT, bytes((0, 0, source, reason)))
-
-
-def _pdu(kind: Pdu, content: bytes) -> bytes:
-    return pack(">BxL", kind, len(content)) + content
+    return pdu(Pdu.ASSOCIATE_AC, b"".join(content))
 
 
 def _item(kind: int, content: bytes) -> bytes:

@@ -12,12 +12,12 @@ from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.uid import UID
 
 from cds.ports import ReceivedInstance
+from cds_pacs.contexts import ENCAPSULATED_PDF as ENCAPSULATED_PDF
 from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN
 
 CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
 KEY_OBJECT: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
-ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def small_data_set(study: int = 1, instance: int = 1, *, sop_class_uid: str = CT_IMAGE, **changes: object) -> Dataset:

@@ -21,9 +21,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from cds.ports import Peer
 from cds_pacs.contexts import VERIFICATION, is_storage, requested_for
-from cds_pacs.entity import Limits
 from cds_pacs.sender import DicomSender, SenderSettings
 from cds_pacs.testing.archive import Archive, StoredObject
+from cds_pacs.testing.entity import Limits
 from cds_pacs.testing.server import CappedServer, supported_of
 
 _QUERY_RETRIEVE: Final = frozenset(

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from pynetdicom import AE
+from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
@@ -21,7 +21,11 @@ from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from cds_pacs.contexts import TRANSFER_SYNTAXES, VERIFICATION, is_storage
-from cds_pacs.entity import CappedSocket, Limits
+from cds_pacs.testing.entity import CappedSocket, Limits
+
+_config.LOG_HANDLER_LEVEL = "none"  # pynetdicom would write every query and answer, patients and all, to its log
+_config.LOG_REQUEST_IDENTIFIERS = False
+_config.LOG_RESPONSE_IDENTIFIERS = False
 
 
 def supported_of(

@@ -11,7 +11,7 @@ from pynetdicom import AE
 from cds.domain.diagnosis import Diagnosis, Verdict
 from cds.ports import Peer
 from cds_pacs.archive import ArchiveSettings, DicomArchive
-from cds_pacs.query import FIND, MOVE
+from cds_pacs.contexts import FIND, MOVE
 from cds_pacs.sender import DicomSender, SenderSettings
 from cds_pacs.testing.mini_pacs import Faults, MiniPacs
 

@@ -16,9 +16,9 @@ import pytest
 from cds.errors import ConfigError
 from cds.ports import Peer, Tls
 from cds_pacs.listener import ListenerSettings
-from cds_pacs.scp.tls import ServerTls
 from cds_pacs.testing.bare_scu import BareScu, association_request
 from cds_pacs.testing.door import Door
+from cds_pacs.tls import ServerTls
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the openssl command is not installed")

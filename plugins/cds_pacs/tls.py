@@ -65,6 +65,24 @@ class ServerTls:
         return tuple(_stamp_of(file) for file in files)
 
 
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """The context for a connection of ours; the files are read anew, so that they may be exchanged.
+
+    Trust is in the authorities: a peer is known by its address, AE title and certificate, not by a host name.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(tls.ca_file)
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
 def certificate_of(sock: ssl.SSLSocket) -> str:
     """SHA-256 of the peer's certificate (DER), in hex."""
     return hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
