@@ -33,7 +33,7 @@ _ELSE: Final = re.compile(r"[ ,]*(?:余|其余|另|其他|其它)")
 _JOINED: Final = re.compile(r"(?<![a-z])(?:with|and)(?![a-z])|伴|并|及")
 _AND: Final = re.compile(r"[^,;:()]{0,24}?(?<![a-z])(?:and|&|/|及|和|、|与)(?![a-z])[^,;:()]{0,12}")
 _PLACE_ONLY: Final = re.compile(
-    r"(?:[ ,.();]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
+    r"(?:[ ,.();:]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
     r"|upper|lower|middle|mid|lobes?|lungs?|zones?|apex|apices|apical|bases?|basal|basilar|hil(?:um|a|ar)|lingul(?:a|ar)"
     r"|rul|rml|rll|lul|lll|rt|lt|greater|larger|more|worse|than|predominantly|posterior|anterior|lateral|medial"
     r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is)\b)*"
