@@ -1,6 +1,6 @@
 """How many HL7 messages a second our listener keeps: each on the disk before it is answered.
 
-    python benchmarks/mllp.py [--seconds 10] [--connections 1 4] [--folder DIR] [--json FILE]
+    python benchmarks/mllp.py [--seconds 10] [--connections 1 4] [--pace 200] [--folder DIR] [--json FILE]
 
 The listener runs in a process of its own, as in a node. Each connection sends an ORU^R01 with eleven OBX
 (about 1.2 kB), waits for its answer, and sends the next. At the end the rows are counted against the answers AA.
@@ -61,13 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 4], help="open at once, one run each")
+    parser.add_argument("--pace", type=float, default=0.0, help="messages a second, all together; 0: as many as go")
     parser.add_argument("--folder", default=None, help="where the listener writes: a disk, not memory")
     parser.add_argument("--json", default="", metavar="FILE", help="write the figures, too")
     options = parser.parse_args(arguments)
     runs = []
     for connections in options.connections:
         with tempfile.TemporaryDirectory(prefix="cds-benchmark-", dir=options.folder) as name:
-            runs.append(measured(Path(name), connections, options.seconds))
+            runs.append(measured(Path(name), connections, options.seconds, options.pace))
         run = runs[-1]
         print(
             f"{run.connections} connections: {run.messages_per_second:.0f} messages/s, median {run.median_ms:.2f} ms,"
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(run.accepted == run.rows for run in runs) else 1
 
 
-def measured(folder: Path, connections: int, seconds: float) -> Run:
+def measured(folder: Path, connections: int, seconds: float, pace: float) -> Run:
     """Start a listener, send for so many seconds over so many connections, stop it and count."""
     ours, theirs = _SPAWN.Pipe()
     child = _SPAWN.Process(target=_listen, args=(theirs, str(folder)), daemon=True)
@@ -87,8 +88,10 @@ def measured(folder: Path, connections: int, seconds: float) -> Run:
     port = int(ours.recv())
     took: list[float] = []
     started = time.perf_counter()
+    every = connections / pace if pace else 0.0
     callers = [
-        threading.Thread(target=_send, args=(port, number, started + seconds, took)) for number in range(connections)
+        threading.Thread(target=_send, args=(port, number, started + seconds, every, took))
+        for number in range(connections)
     ]
     for caller in callers:
         caller.start()
@@ -117,12 +120,14 @@ def _listen(pipe: Connection, folder: str) -> None:
     listener.stop()
 
 
-def _send(port: int, number: int, until: float, took: list[float]) -> None:
-    """Ask and wait, until the time is over; what each took goes to `took`."""
+def _send(port: int, number: int, until: float, every: float, took: list[float]) -> None:
+    """Ask and wait, a message `every` so many seconds, until the time is over; what each took goes to `took`."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        count = 0
+        count, due = 0, time.perf_counter()
         while time.perf_counter() < until:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            due += every
             control_id = f"{number}-{count}"
             began = time.perf_counter()
             sock.sendall(framed(_message(control_id, count)))

@@ -120,7 +120,7 @@ _HL7: Final = {
     "the site's table of codes cannot be used; only LOINC codes are read": "本院代码表无法使用；仅读取LOINC代码",
     "the file of HL7 messages cannot be read": "HL7消息文件无法读取",
     "no HL7 message has been received yet": "尚未收到HL7消息",
-    "no HL7 message has the Patient ID of this study": "无任何HL7消息含本检查的患者编号",
+    "no HL7 message has the Patient ID of this study by the same issuer": "无任何HL7消息含同一机构签发的本检查患者编号",
     "the birth date (PID-7) does not exist in the calendar": "出生日期（PID-7）不存在",
     "the birth date (PID-7) is not understood; YYYYMMDD is wanted": "出生日期（PID-7）无法识别；须为YYYYMMDD格式",
     "the sex (PID-8) is not understood": "性别（PID-8）无法识别",

@@ -132,8 +132,12 @@ class Message:
 
 
 def messages_in(content: bytes) -> tuple[bytes, ...]:
-    """Each message of a block; a block should hold one, and some senders put more into it."""
-    begins = [found.start() for found in re.finditer(rb"(?:\A|(?<=[\r\n]))MSH(?=[^A-Za-z0-9\s])", content)]
+    """Each message of a block; a block should hold one, and some senders put more into it.
+
+    Where segments end in carriage returns, a line feed alone is text, and what follows it no message.
+    """
+    ends = rb"(?<=\r)|(?<=\r\n)" if b"\r" in content else rb"(?<=\n)"
+    begins = [found.start() for found in re.finditer(rb"(?:\A|" + ends + rb")MSH(?=[^A-Za-z0-9\s])", content)]
     if not begins or content[: begins[0]].strip():
         return (content,)
     return tuple(content[a:b] for a, b in zip(begins, [*begins[1:], len(content)], strict=True))

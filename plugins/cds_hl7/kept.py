@@ -125,8 +125,8 @@ class MessageStore:
             self._database.execute("BEGIN IMMEDIATE")
             found = [_kept(self._database, message) for message, _ in batch]
             self._database.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
-            _LOG.error("messages cannot be kept now: %s", error)
+        except Exception as error:  # whatever it was, those who wait must be told, and the next ones served
+            _LOG.error("messages cannot be kept now: %s", error if isinstance(error, sqlite3.Error) else type(error))
             self._roll_back()
             for _, done in batch:
                 done.set_exception(OutOfResources("the message cannot be kept now"))

@@ -91,7 +91,7 @@ class Hl7Records:
         except OSError:
             return _only("the file of HL7 messages cannot be read")
         if not kept:
-            return _only("no HL7 message has the Patient ID of this study")
+            return _only("no HL7 message has the Patient ID of this study by the same issuer")
         tally = Tally()
         window = Window(study_time, self._before, self._after)
         chart = Chart(Search(study, window, self._zone, self._site_or_none(tally)), tally)

@@ -131,7 +131,14 @@ def test_a_line_that_is_no_segment_is_refused() -> None:
 def test_two_messages_in_one_block_are_two_messages() -> None:
     first, second = message("PID|1", control_id="1"), message("PID|2", control_id="2")
     assert messages_in(first + second) == (first, second)
+    assert messages_in(first.replace(b"\r", b"\n") + second.replace(b"\r", b"\n"))[1][:5] == b"MSH|^"
     assert messages_in(b"FHS|^~\\&|\r" + first) == (b"FHS|^~\\&|\r" + first,)
+
+
+def test_a_line_of_text_that_looks_like_a_header_begins_no_message() -> None:
+    content = message("PID|1", "OBX|1|TX|x||they sent:\nMSH|^~\\&|LIS")
+    assert messages_in(content) == (content,)
+    assert read(content, "utf-8").segments[2].text(5) == "they sent:\nMSH"
 
 
 @given(st.binary(max_size=200))
