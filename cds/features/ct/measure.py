@@ -30,6 +30,7 @@ TOUCHING: Final = 0.02
 """What touches the wall with a larger share of its surface is measured with a finer wall."""
 _MAX_ROUGHNESS: Final = 0.05
 """Noise moves the outline of a smooth ball by 1 to 3 % of its radius; most nodules of patients are rougher than 5 %."""
+_HALF: Final = 0.5
 _SHELL_MM: Final = 1.2
 _SHELL_FROM: Final = 0.1
 """Attachments are looked for outside the blurred edge and outside short spicules: a tenth of the diameter away."""
@@ -176,15 +177,17 @@ class _Grown:
 
 def _by_surface(patch: Patch, spot: Spot, grown: _Grown, surface: Surface, background: float, slices: int) -> Spot:
     """The spot with the size, density and centre of its surface, what was judged of it unchanged."""
+    share = _share(patch, grown, background)
     mask = surface.trimmed(grown.mask & patch.inside, patch.mm)
-    number, ends = axes(patch, mask, background, grown.core_hu, slices)
+    whole = surface.completed(mask, (share > _HALF) & patch.inside, patch.mm)
+    number, ends = axes(patch, whole, background, grown.core_hu, slices)
     if not ends:
         return spot
     centre = patch.to_volume(surface.centre)
     return replace(
         spot,
         core_hu=background + (grown.core_hu - background) * surface.core_share,
-        volume_mm3=surface.volume_mm3(_share(patch, grown, background), mask, patch.mm),
+        volume_mm3=surface.volume_mm3(share, mask, patch.mm),
         long_axis_mm=length_mm(patch, ends[:2]),
         short_axis_mm=length_mm(patch, ends[2:]),
         centre=(float(centre[0]), float(centre[1]), float(centre[2])),

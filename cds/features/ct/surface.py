@@ -134,6 +134,19 @@ class Surface:
         own = labels[tuple(np.round(self.centre).astype(int))]
         return np.asarray(labels == own) if own else kept
 
+    def completed(self, mask: Mask, dense: Mask, mm: float) -> Mask:
+        """The outline, and what of the `dense` lies before surface and wall where it is not free.
+
+        Half a voxel before them: between two dense voxels an outline is read as far as the outer one.
+        """
+        at = np.argwhere(dense & ~mask)
+        distance, ray = self._seen(at, mm)
+        end = np.minimum(self.radius_mm, self.wall_mm)[ray] - mm / 2
+        hidden = at[~self.free[ray] & (distance <= end)]
+        whole = mask.copy()
+        whole[tuple(hidden.T)] = True
+        return whole
+
     def volume_mm3(self, share: Image, mask: Mask, mm: float) -> float:
         """Sum the density where the spot is free; elsewhere the smooth surface, as far as the wall.
 
