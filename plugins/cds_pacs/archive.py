@@ -16,8 +16,8 @@ from cds.domain.same_person import contradiction
 from cds.errors import ArchiveError, DeliveryError
 from cds.ports import ArchivedStudy, Peer
 from cds_pacs.contexts import FIND
-from cds_pacs.examine import try_queries
-from cds_pacs.query import (
+from cds_pacs.scu.examine import try_queries
+from cds_pacs.scu.query import (
     ArchiveSettings,
     associated,
     count,
@@ -27,8 +27,8 @@ from cds_pacs.query import (
     keys_of,
     plain,
 )
-from cds_pacs.retrieve import get, instances_of, move
-from cds_pacs.upper_layer import call
+from cds_pacs.scu.retrieve import get, instances_of, move
+from cds_pacs.scu.upper_layer import call
 
 _DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DESCRIPTION: Final = 64

@@ -17,8 +17,7 @@ from pynetdicom.dsutils import split_dataset
 from cds.domain.diagnosis import Diagnosis, fail
 from cds.errors import DeliveryError, DeliveryPostponed
 from cds.ports import CommitmentReported, Peer, Reference, Tls
-from cds_pacs import commands, commitment
-from cds_pacs.client import Association
+from cds_pacs import commands
 from cds_pacs.contexts import (
     EXPLICIT_VR_BIG_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
@@ -26,10 +25,12 @@ from cds_pacs.contexts import (
     UNCOMPRESSED,
     requested_for,
 )
-from cds_pacs.examine import try_delivery
-from cds_pacs.pool import Pool
+from cds_pacs.scu import commitment
+from cds_pacs.scu.association import Association
+from cds_pacs.scu.examine import try_delivery
+from cds_pacs.scu.pool import Pool
+from cds_pacs.scu.upper_layer import AssociationEnded, AssociationRejected, Timeouts, no_association
 from cds_pacs.status import Outcome, outcome_of
-from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts, no_association
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from cds.errors import ArchiveError
 from cds.ports import Peer
 from cds.testing.phantoms.patient import PhantomStudy
 from cds.testing.phantoms.xray import PNEUMONIA, chest_xray_phantom
-from cds_pacs.archive import DicomArchive
-from cds_pacs.query import ArchiveSettings
+from cds_pacs.archive import ArchiveSettings, DicomArchive
 from cds_pacs.testing.instances import small_data_set, write_file
 from cds_pacs.testing.mini_pacs import MiniPacs
 from support.node import ServedNode

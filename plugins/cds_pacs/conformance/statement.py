@@ -8,7 +8,7 @@ from importlib.metadata import version
 from cds_pacs.conformance import tables
 from cds_pacs.listener import ListenerSettings
 from cds_pacs.pdu import APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from cds_pacs.query import ArchiveSettings
+from cds_pacs.scu.query import ArchiveSettings
 from cds_pacs.sender import SenderSettings
 
 

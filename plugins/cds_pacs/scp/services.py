@@ -20,9 +20,9 @@ from cds_pacs.contexts import (
     VERIFICATION,
     is_storage,
 )
+from cds_pacs.notices import commitment_reported, commitment_requested, study_announced
 from cds_pacs.scp.data_sets import Buffer, InstanceSink, NoticeSink
 from cds_pacs.scp.messages import Messages
-from cds_pacs.scp.notices import commitment_reported, commitment_requested, study_announced
 from cds_pacs.scp.upper_layer import Answered
 from cds_pacs.scp.wire import Fault, ProtocolError, Wire
 

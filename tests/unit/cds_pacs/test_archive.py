@@ -11,8 +11,7 @@ from pynetdicom.dsutils import split_dataset
 
 from cds.domain.records import Identity
 from cds.errors import ArchiveError
-from cds_pacs.archive import DicomArchive
-from cds_pacs.query import ArchiveSettings
+from cds_pacs.archive import ArchiveSettings, DicomArchive
 from cds_pacs.testing.instances import (
     COMPREHENSIVE_SR,
     small_data_set,

@@ -20,7 +20,7 @@ from cds.errors import ArchiveError
 from cds.ports import Peer, Tls
 from cds_pacs.archive import DicomArchive
 from cds_pacs.contexts import FIND, GET
-from cds_pacs.query import ArchiveSettings
+from cds_pacs.scu.query import ArchiveSettings
 
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
 PATIENT = Identity(patient_id="P-1")

@@ -7,6 +7,8 @@ from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfResources
+from cds.store import part10
+from cds_pacs import pdu
 from cds_pacs.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, is_storage, requested_for
 from cds_pacs.status import Outcome, outcome_of, status_of
 from cds_pacs.testing.server import supported_of
@@ -106,3 +108,8 @@ def test_statuses_say_whether_a_retry_helps(error: CdsError, status: int) -> Non
 )
 def test_a_peers_status_is_read_as_the_standard_means_it(status: int, outcome: Outcome) -> None:
     assert outcome_of(status) is outcome
+
+
+def test_the_host_and_its_guest_sign_files_and_messages_alike() -> None:
+    theirs = (part10.IMPLEMENTATION_CLASS_UID, part10.IMPLEMENTATION_VERSION_NAME)
+    assert theirs == (pdu.IMPLEMENTATION_CLASS_UID, pdu.IMPLEMENTATION_VERSION_NAME)

@@ -276,6 +276,7 @@ def test_stopping_ends_idle_associations_soon_and_leaves_no_thread(open_door: Ca
     door = open_door(settings=ListenerSettings(drain_seconds=30))
     idle, silent = door.call(), door.call()
     idle.associate()
+    until(lambda: len(association_threads()) == 2)
     door.stop()
     assert idle.hear() == (ABORT, bytes(4))
     assert silent.hear()[0] in (0, ABORT)

@@ -18,11 +18,11 @@ from pynetdicom.presentation import PresentationContext
 from cds.errors import ArchiveError, DeliveryError
 from cds.ports import Peer, Tls
 from cds_pacs import commands
-from cds_pacs.client import Association, Message
 from cds_pacs.commands import Field
 from cds_pacs.contexts import EXPLICIT_VR_LITTLE_ENDIAN, FIND, IMPLICIT_VR_LITTLE_ENDIAN, proposed
+from cds_pacs.scu.association import Association, Message
+from cds_pacs.scu.upper_layer import AssociationEnded, AssociationRejected, Timeouts, call, no_association
 from cds_pacs.status import PENDING, SUCCESS
-from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Timeouts, call, no_association
 
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 _WILD: Final = re.compile(r"[*?\\\x00-\x1f]")

@@ -18,7 +18,6 @@ from pynetdicom.presentation import PresentationContext
 from cds.errors import ArchiveError, MalformedInstance, MismatchedInstance
 from cds.ports import Peer
 from cds_pacs import commands
-from cds_pacs.client import Association, Message, TooLong
 from cds_pacs.commands import Field
 from cds_pacs.contexts import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -32,9 +31,10 @@ from cds_pacs.contexts import (
     proposed,
 )
 from cds_pacs.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from cds_pacs.query import ArchiveSettings, ask, associated, find, keys_of, plain
+from cds_pacs.scu.association import Association, Message, TooLong
+from cds_pacs.scu.query import ArchiveSettings, ask, associated, find, keys_of, plain
+from cds_pacs.scu.upper_layer import AssociationEnded
 from cds_pacs.status import PENDING, STATUS_OF, SUCCESS, TRANSFERRED
-from cds_pacs.upper_layer import AssociationEnded
 
 _MOST_CONTEXTS: Final = 128
 """A presentation context ID is an odd number from 1 to 255 (PS3.8 9.3.2.2)."""

@@ -8,13 +8,12 @@ from io import BytesIO
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import UID
 from pynetdicom.dsutils import encode as encode_data_set
 
+from cds.errors import MalformedInstance
 from cds.ports import CommitmentReported, Reference
 from cds_pacs import commands
-from cds_pacs.client import Association, Message
 from cds_pacs.contexts import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
@@ -22,8 +21,10 @@ from cds_pacs.contexts import (
     STORAGE_COMMITMENT_INSTANCE,
     requested_for,
 )
+from cds_pacs.notices import commitment_reported
+from cds_pacs.scu.association import Association, Message
+from cds_pacs.scu.upper_layer import AssociationEnded, Called, Timeouts
 from cds_pacs.status import PROCESSING_FAILURE, SUCCESS
-from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts
 
 REQUEST: Final = 1
 """Action Type ID (PS3.4 J.3.2.1)."""
@@ -49,9 +50,10 @@ def ask(
     association = _associated(called, timeouts, scp=False)
 
     def take(message: Message) -> int:
+        syntax = association.syntax_of(message.context_id)
         try:
-            answers.append(_reported(association, message, called))
-        except Exception:  # pydicom raises anything on garbage; the peer is told, and may say it again
+            answers.append(commitment_reported(message.data_set, syntax, called.ae_title, called.host))
+        except MalformedInstance:  # the peer is told, and may say it again
             return PROCESSING_FAILURE
         return SUCCESS
 
@@ -93,16 +95,6 @@ def answer(called: Called, timeouts: Timeouts, transaction_uid: str, references:
         association.release()
 
 
-def read_references(ds: Dataset) -> tuple[Reference, ...]:
-    """What a request or a report speaks of (PS3.3 C.14); a failed one has its reason."""
-    kept = [_reference(item, 0) for item in ds.get("ReferencedSOPSequence") or []]
-    failed = [
-        _reference(item, int(item.get("FailureReason") or PROCESSING_FAILURE))
-        for item in ds.get("FailedSOPSequence") or []
-    ]
-    return (*kept, *failed)
-
-
 def _associated(called: Called, timeouts: Timeouts, *, scp: bool) -> Association:
     contexts = requested_for([(STORAGE_COMMITMENT, EXPLICIT_VR_LITTLE_ENDIAN)])
     association = Association.open(called, contexts, timeouts, scp_of=[STORAGE_COMMITMENT] if scp else [])
@@ -127,17 +119,6 @@ def _exchange(association: Association, command: dict[int, int | str], ds: Datas
 def _wait(association: Association, seconds: float) -> None:
     with suppress(AssociationEnded):  # it has taken the request; the answer comes another way then
         association.wait_for_event(seconds)
-
-
-def _reported(association: Association, message: Message, called: Called) -> CommitmentReported:
-    implicit = association.syntaxes(STORAGE_COMMITMENT).get(IMPLICIT_VR_LITTLE_ENDIAN) == message.context_id
-    ds = read_dataset(BytesIO(message.data_set), implicit, True)
-    return CommitmentReported(
-        transaction_uid=str(ds.TransactionUID),
-        references=read_references(ds),
-        calling_ae_title=called.ae_title,
-        address=called.host,
-    )
 
 
 def _request_data(transaction_uid: str, references: Sequence[Reference]) -> Dataset:
@@ -165,11 +146,3 @@ def _item(reference: Reference) -> Dataset:
     if reference.failure:
         item.FailureReason = reference.failure
     return item
-
-
-def _reference(item: Dataset, failure: int) -> Reference:
-    return Reference(
-        sop_class_uid=str(item.get("ReferencedSOPClassUID", "")),
-        sop_instance_uid=str(item.get("ReferencedSOPInstanceUID", "")),
-        failure=failure,
-    )

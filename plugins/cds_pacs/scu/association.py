@@ -16,11 +16,11 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from cds_pacs import commands
-from cds_pacs import upper_layer as ul
 from cds_pacs.commands import Command, Field
 from cds_pacs.pdu import COMMAND, LAST, RELEASE_RESPONSE, VALUE_HEADER, Pdu, p_data
+from cds_pacs.scu import upper_layer as ul
+from cds_pacs.scu.upper_layer import AssociationEnded, Called, Connection, Timeouts
 from cds_pacs.status import NO_SUCH_EVENT, PENDING, UNRECOGNIZED_OPERATION
-from cds_pacs.upper_layer import AssociationEnded, Called, Connection, Timeouts
 
 _LONGEST_COMMAND: Final = 16 << 10
 _LONGEST_DATA_SET: Final = 16 << 20

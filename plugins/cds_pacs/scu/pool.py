@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from cds.ports import Peer, Tls
-from cds_pacs.client import Association
 from cds_pacs.contexts import requested_for
-from cds_pacs.upper_layer import AssociationEnded, Called, Timeouts, call
+from cds_pacs.scu.association import Association
+from cds_pacs.scu.upper_layer import AssociationEnded, Called, Timeouts, call
 
 Kind = tuple[str, str]
 """SOP class and transfer syntax."""

@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator
 from cds.domain.diagnosis import Diagnosis, fail, ok, warn
 from cds.ports import Peer
 from cds_pacs import commands
-from cds_pacs.client import Association
 from cds_pacs.contexts import (
     ENCAPSULATED_PDF,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -19,8 +18,9 @@ from cds_pacs.contexts import (
     VERIFICATION,
     requested_for,
 )
+from cds_pacs.scu.association import Association
+from cds_pacs.scu.upper_layer import AssociationEnded, AssociationRejected, Called, Timeouts
 from cds_pacs.status import SUCCESS
-from cds_pacs.upper_layer import AssociationEnded, AssociationRejected, Called, Timeouts
 
 
 def try_delivery(peer: Peer, called: Called, timeouts: Timeouts) -> Iterator[Diagnosis]:
