@@ -11,7 +11,7 @@ from cds.domain.records import LabResult, LabStatus, RejectedRecord, TextKind, T
 from cds.domain.study import Study
 from cds_hl7 import moments
 from cds_hl7.er7 import Message, Segment
-from cds_hl7.observations import TEXTS, observed_at, status_of, value_of
+from cds_hl7.observations import NUMBERS, TEXTS, analyte_of, observed_at, status_of, value_of
 from cds_hl7.site_codes import SiteCode
 
 ORDERS: Final = ("ORM", "OMG", "OMI")
@@ -95,7 +95,7 @@ class Chart:
     search: Search
     tally: Tally
     _labs: dict[tuple[str, ...], list[LabResult]] = field(default_factory=dict)
-    _texts: dict[str, TextReport] = field(default_factory=dict)
+    _texts: dict[tuple[str, ...], TextReport] = field(default_factory=dict)
 
     def labs(self) -> tuple[LabResult, ...]:
         """Every value that stands and lies in the window."""
@@ -126,22 +126,34 @@ class Chart:
             if obx.text(2) not in TEXTS:
                 self._add_value(letter, group, obx, f"{letter.source}:OBX {number}")
         texts = [(number, obx) for number, obx in group.results if obx.text(2) in TEXTS]
-        if texts:
+        if texts and any(obx.text(2) in NUMBERS for _, obx in group.results):
+            for number, _ in texts:
+                self.tally.note(f"{letter.source}:OBX {number}", "a comment among laboratory values is no report")
+        elif texts:
             self._add_report(letter, group, texts)
 
     def _add_value(self, letter: Letter, group: _Group, obx: Segment, source: str) -> None:
         try:
             status = status_of(obx, group.order)
             moment = observed_at(obx, group.order, letter.zone(self.search.zone))
-            value = value_of(obx, status, moment, source, self.search.site)
+            analyte, _ = analyte_of(obx, self.search.site)
         except ValueError as error:
             self.tally.note(source, str(error))
             return
+        order = group.number
+        key = (letter.sender, order, obx.text(4), analyte.key) if order else (analyte.key,)
+        known = self._labs.setdefault(key, [])
+        try:
+            value = value_of(obx, status, moment, source, self.search.site)
+        except ValueError as error:
+            self.tally.note(source, str(error))
+            if status is not LabStatus.CORRECTED or not known:
+                return
+            # What it corrects does not stand, although nothing readable takes its place.
+            value = value_of(obx, LabStatus.CANCELLED, moment, source, self.search.site)
         if value.remark:
             self.tally.note(source, value.remark)
-        order = group.number
-        key = (letter.sender, order, obx.text(4), value.result.analyte.key) if order else (value.result.analyte.key,)
-        self._place(self._labs.setdefault(key, []), value.result, is_one_order=bool(order))
+        self._place(known, value.result, is_one_order=bool(order))
 
     def _place(self, known: list[LabResult], new: LabResult, *, is_one_order: bool) -> None:
         """Put a value in the place of what it replaces: that of the same time, or the only one of its order.
@@ -164,13 +176,14 @@ class Chart:
     def _add_report(self, letter: Letter, group: _Group, lines: list[tuple[int, Segment]]) -> None:
         source = f"{letter.source}:OBX {lines[0][0]}"
         report_id = group.number or f"{letter.control_id}-{lines[0][0]}"
+        key = (letter.sender, report_id, group.service)
         try:
             status = status_of(lines[0][1], group.order)
             moment = observed_at(lines[0][1], group.order, letter.zone(self.search.zone))
         except ValueError as error:
             self.tally.note(source, str(error))
             return
-        if self._texts.pop(report_id, None) is not None:
+        if self._texts.pop(key, None) is not None:
             self.tally.note(source, "it replaces an earlier version of the same report, or withdraws it")
         if status is LabStatus.CANCELLED:
             self.tally.note(source, "cancelled")
@@ -180,9 +193,13 @@ class Chart:
         if kind is None or not text:
             self.tally.note(source, "a prior that is not from before the study" if text else "the report has no text")
             return
-        self._texts[report_id] = TextReport(
-            report_id=report_id, text=text, kind=kind, authored_at=moment, source=source
+        self._texts[key] = TextReport(
+            report_id=self._free(report_id, source), text=text, kind=kind, authored_at=moment, source=source
         )
+
+    def _free(self, report_id: str, source: str) -> str:
+        """An id that no other report has: departments may number alike."""
+        return f"{report_id} {source}" if any(text.report_id == report_id for text in self.texts()) else report_id
 
     def _kind(self, group: _Group, moment: datetime) -> TextKind | None:
         """The report of this study, by its Accession Number; else a prior, if it is from before."""
@@ -194,14 +211,14 @@ class Chart:
     def _add_orders(self, letter: Letter) -> None:
         for group in _groups(letter.segments):
             source = f"{letter.source}:OBR"
-            report_id = f"order-{group.number or letter.control_id}"
+            key = (letter.sender, f"order-{group.number or letter.control_id}")
             if group.control in _CANCELLED_ORDERS:
-                self._texts.pop(report_id, None)
+                self._texts.pop(key, None)
                 self.tally.note(source, "cancelled")
             elif group.order is not None:
-                self._add_order(letter, group, group.order, report_id, source)
+                self._add_order(letter, group, group.order, key, source)
 
-    def _add_order(self, letter: Letter, group: _Group, obr: Segment, report_id: str, source: str) -> None:
+    def _add_order(self, letter: Letter, group: _Group, obr: Segment, key: tuple[str, str], source: str) -> None:
         """The reason for the exam (OBR-31, OBR-13) of the order that the study's Accession Number names, or of any."""
         reasons = [obr.part(each, 2) or obr.part(each) for each in obr.repetitions(31)]
         text = "\n".join(part for part in (*reasons, obr.whole(obr.raw(13)).strip()) if part)
@@ -221,8 +238,9 @@ class Chart:
         if accession not in group.numbers and not self.search.window.holds(moment):
             self.tally.note(source, f"outside the window of {self.search.window}")
             return
-        self._texts[report_id] = TextReport(
-            report_id=report_id, text=text, kind=TextKind.ORDER, authored_at=moment, source=source
+        self._texts.pop(key, None)
+        self._texts[key] = TextReport(
+            report_id=self._free(key[1], source), text=text, kind=TextKind.ORDER, authored_at=moment, source=source
         )
 
 
@@ -246,6 +264,11 @@ class _Group:
     def number(self) -> str:
         """Filler Order Number (OBR-3), else Placer Order Number (OBR-2)."""
         return (self.order.text(3) or self.order.text(2)) if self.order else ""
+
+    @property
+    def service(self) -> str:
+        """What was ordered (OBR-4.1): of one order number there may be several."""
+        return self.order.text(4) if self.order else ""
 
     @property
     def accessions(self) -> frozenset[str]:

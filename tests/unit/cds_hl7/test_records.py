@@ -161,6 +161,12 @@ def test_a_correction_may_correct_the_time(join: Join) -> None:
     assert [lab.observed_at.hour for lab in found.labs] == [6]
 
 
+def test_a_correction_that_cannot_be_read_takes_away_what_it_corrects(join: Join) -> None:
+    found = join(oru(obx("120")), oru(obx("hemolyzed", "ST", status="C"), control_id="2"))
+    assert found.labs == ()
+    assert "hl7:2:OBX 1: the value is not a number" in reasons(found)
+
+
 @pytest.mark.parametrize("status", ["W", "D", "X"])
 def test_a_withdrawal_takes_even_a_corrected_value_away(join: Join, status: str) -> None:
     found = join(
@@ -284,6 +290,20 @@ def test_a_later_version_of_a_report_replaces_it_and_a_withdrawal_takes_it_away(
     found = join(oru(line.format("One", "F")), oru(line.format("Two", "C"), control_id="2"))
     assert [text.text for text in found.texts] == ["Two"]
     assert join(oru(line.format("", "W"), control_id="3")).texts == ()
+
+
+def test_reports_of_two_departments_or_services_under_one_number_are_two(join: Join) -> None:
+    line = "OBX|1|TX|x||{}||||||F"
+    both = message(PID, OBR, line.format("One"), OBR.replace("24323-8", "X"), line.format("Two"))
+    other = oru(line.format("Three"), control_id="2").replace(b"|LIS|", b"|RIS|")
+    found = join(both, other)
+    assert [text.text for text in found.texts] == ["One", "Two", "Three"]
+    assert len({text.report_id for text in found.texts}) == 3
+
+
+def test_a_comment_among_values_is_no_report(join: Join) -> None:
+    found = join(oru(obx("5"), "OBX|2|TX|x||hemolyzed||||||F"))
+    assert found.texts == () and "hl7:M-1:OBX 2: a comment" in reasons(found)
 
 
 @pytest.mark.parametrize(("kind", "event"), [("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")])
