@@ -16,7 +16,11 @@ from cds.features.text.frames import Target
 from cds.features.text.lexicon import Hit
 from cds.features.text.values import Subject
 
-NEAR = {"prior": 25, "previous": 25, "had": 40, "recent": 25, "remote": 25, "potential": 40, "not": 60, "past": 25}
+NEAR = {
+    **dict.fromkeys(("prior", "previous", "recent", "remote", "past"), 25),
+    **dict.fromkeys(("had", "potential", "status post", "s p"), 40),
+    "not": 60,
+}
 """Cues that reach no further than so many characters: they are said of many other things too."""
 ALTERNATIVE_GAP = 40
 
@@ -228,11 +232,15 @@ class Judge:
             for cue in self._clauses[index].cues
         )
 
+    def _unchanged_before(self, cue: Hit, clause: Clause) -> bool:
+        """Whether the "or" stands under a denied change: "no change in the effusion or the opacity"."""
+        return any("unchanged_not_denied" in other.kinds and other.end <= cue.start for other in clause.cues)
+
     def _alternative(self, index: int, target: Target) -> bool:
         """Whether the target is one side of an "or" between two different findings."""
         clause = self._clauses[index]
         for cue in clause.cues:
-            if "alternative" not in cue.kinds:
+            if "alternative" not in cue.kinds or self._unchanged_before(cue, clause):
                 continue
             left = [
                 t

@@ -24,7 +24,9 @@ _NO_SIZE: Final = re.compile(
     r"|slice|section|collimation|interval|previously|层厚|处"
     r"|(?:明显)?(?:增大|增长|增加|缩小|减小|减少|增|减)(?:至|到|为))"
 )
-_BEFORE_NOW: Final = re.compile(r"(?:previously|prior|formerly|原|前片|既往|原约|前约)[^,;.]{0,12}$")
+_BEFORE_NOW: Final = re.compile(
+    r"(?:(?:previously|prior|formerly|compared (?:to|with)|原|前片|既往|原约|前约)[^,;.]{0,12}|较前 ?\( ?)$"
+)
 _EARLIER: Final = re.compile(
     r"(?<![a-z])previously (?:seen|noted|described|identified|reported)(?![a-z])"
     r"|(?<![a-z])seen (?:on|in) (?:the )?(?:prior|previous)(?![a-z])|原(?!发|因|位)"
@@ -36,7 +38,7 @@ _PLACE_ONLY: Final = re.compile(
     r"(?:[ ,.();:]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
     r"|upper|lower|middle|mid|lobes?|lungs?|zones?|apex|apices|apical|bases?|basal|basilar|hil(?:um|a|ar)|lingul(?:a|ar)"
     r"|rul|rml|rll|lul|lll|rt|lt|greater|larger|more|worse|than|predominantly|posterior|anterior|lateral|medial"
-    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is)\b)*"
+    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is|small|tiny|trace|moderate|large|mild)\b)*"
 )
 AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
@@ -119,15 +121,15 @@ def place(
     own = [hit for hit in inside if hit.start < target.end and target.start < hit.end]
     if own:
         return own[0].kinds[0]
-    best = min(inside, key=lambda hit: _gap(target, hit, targets, clause), default=None)
-    if best and _gap(target, best, targets, clause) < FAR:
+    best = min(inside, key=lambda hit: _gap(text, target, hit, targets, clause), default=None)
+    if best and _gap(text, target, best, targets, clause) < FAR:
         return _both(text, best, inside, targets)
     if not clause.chinese:
         return _aside(text, hits, clauses, index)
     if _ELSE.match(text, clause.start):
         return ""
     earlier = [hit for hit in hits if hit.end <= clause.start]
-    if not earlier or (_denies(clause, target) and not _denies_in(clauses, earlier[-1])):
+    if not earlier or (_denies(clause, target) and _states_in(clauses, earlier[-1], targets)):
         return ""
     return earlier[-1].kinds[0]
 
@@ -147,14 +149,16 @@ def _aside(text: str, hits: Sequence[Hit], clauses: Sequence[Clause], index: int
     """The place in a clause beside it that names a place and nothing else: "nodule, right apex"."""
     asides = [clauses[index - 1]] if index and clauses[index].joiner in (",", ":") else []
     for later in clauses[index + 1 :]:
-        if later.joiner not in (",", "(", ")") or not _skipped(text, later):
+        if later.joiner in (",", "(", ")", ":"):
+            asides.append(later)
+        if asides[-1:] != [later] or not _skipped(text, later):
             break
-        asides.append(later)
     for clause in asides:
-        if _PLACE_ONLY.fullmatch(text, clause.start, clause.end):
-            inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= clause.end]
-            if inside:
-                return _both(text, inside[0], inside, ())
+        words = _PLACE_ONLY.match(text, clause.start, clause.end)
+        end = words.end() if words and (words.end() == clause.end or clause.joiner == ")") else clause.start
+        inside = [hit for hit in hits if clause.start <= hit.start and hit.end <= end]
+        if inside:
+            return _both(text, inside[0], inside, ())
     return ""
 
 
@@ -168,19 +172,21 @@ def _denies(clause: Clause, target: Target) -> bool:
     return target.normal or any(kind.startswith("denied") for cue in clause.cues for kind in cue.kinds)
 
 
-def _denies_in(clauses: Sequence[Clause], hit: Hit) -> bool:
-    """Whether the clause that a place stands in denies something as well."""
+def _states_in(clauses: Sequence[Clause], hit: Hit, targets: Sequence[Target]) -> bool:
+    """Whether the clause that a place stands in has a finding and denies none."""
     own = next(clause for clause in reversed(clauses) if clause.start <= hit.start)
-    return any(kind.startswith("denied") for cue in own.cues for kind in cue.kinds)
+    denied = any(kind.startswith("denied") for cue in own.cues for kind in cue.kinds)
+    return not denied and any(own.start <= t.start < own.end and not t.normal for t in targets)
 
 
-def _gap(target: Target, hit: Hit, targets: Sequence[Target], clause: Clause) -> int:
+def _gap(text: str, target: Target, hit: Hit, targets: Sequence[Target], clause: Clause) -> int:
     """How far a place is from a finding; another finding between them makes it far, and a denial too far."""
     if hit.end <= target.start:
         between = [t for t in targets if hit.end <= t.start and t.end <= target.start and t.key != target.key]
         if between and _denied_between(clause, between[0].end, target.start):
             return FAR
-        return target.start - hit.end + 40 * len(between)
+        joined = JOINED_PENALTY if not clause.chinese and _JOINED.search(text, hit.end, target.start) else 0
+        return target.start - hit.end + 40 * len(between) + joined
     between = [t for t in targets if target.end <= t.start and t.end <= hit.start and t.key != target.key]
     if between or clause.chinese:
         return FAR if between else hit.start - target.end + 60

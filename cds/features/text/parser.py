@@ -141,7 +141,7 @@ class _Reader:
             subject=judgement.subject,
             laterality=self._side(target, index),
             region=self._region(target, index),
-            size=self._size(number),
+            size=self._size(number) if assertion is not Assertion.ABSENT or judgement.resolved else None,
             change=self._change(target, judgement, index),
         )
 

@@ -134,6 +134,22 @@ def test_a_ball_sunk_into_the_wall_has_the_volume_of_its_cap(radius: float, dept
     assert shaped.spot.volume_mm3 == pytest.approx(pi * cap**2 * (3 * radius - cap) / 3, rel=0.1)
 
 
+def test_a_wall_that_sank_deep_into_the_mouth_of_a_large_ball_is_put_back() -> None:
+    """Closing a lung with a ball hardly wider than the nodule leaves such a dent."""
+    radius, height, dent = 9.0, 6.5, 5.0
+    mouth = (radius**2 - height**2) ** 0.5
+
+    def lung(points: Points) -> NDArray[np.bool_]:
+        across = np.hypot(points[..., 0], points[..., 1])
+        return np.asarray(points[..., 2] < height - dent * np.clip(1 - (across / mouth) ** 2, 0, 1))
+
+    patch = patch_of((ball(radius), TISSUE_HU), (wall(height), TISSUE_HU), lung=lung)
+    _, shaped = seen(patch, 2 * radius)
+    cap = radius + height
+    assert shaped.smooth
+    assert shaped.spot.volume_mm3 == pytest.approx(pi * cap**2 * (3 * radius - cap) / 3, rel=0.03)
+
+
 def test_a_rib_that_reaches_into_the_lung_is_no_part_of_the_nodule_on_it() -> None:
     radius, height, rib = 4.0, 3.5, tube(4.2, (0, -40, 6.5), (0, 1, 0))
     patch = patch_of(
