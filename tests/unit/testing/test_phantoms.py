@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from scipy.spatial import cKDTree
 
 from cds.dicom.read import read_studies
 from cds.dicom.volume import load_volume
@@ -95,6 +96,21 @@ def test_nodules_lie_where_their_kind_says(kind: str) -> None:
             assert 0.93 < share < 0.99
         else:
             assert depth > diameter / 2 and share == 1.0
+
+
+@pytest.mark.parametrize("diameter", [6.0, 14.0, 30.0])
+def test_no_nodule_at_the_pleura_overlaps_bone(diameter: float) -> None:
+    """Seen from points of the sphere, and points every 0.1 mm along the middle of each bone."""
+    thorax, rng = Thorax(seed=5), np.random.default_rng(5)
+    towards = rng.normal(size=(3000, 3))
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    nodules = [place(thorax, diameter, "juxta_pleural", rng) for _ in range(5)]
+    sphere = np.concatenate([np.array(each.centre_mm) + towards * diameter / 2 for each in nodules])
+    for bone in (tube for tube in thorax.tubes if tube.kind == "bone"):
+        knots = np.arange(len(bone.points))
+        fine = np.arange(0, len(knots) - 1, 0.03)
+        middle = np.stack([np.interp(fine, knots, bone.points[:, axis]) for axis in range(3)], 1)
+        assert cKDTree(middle).query(sphere)[0].min() > bone.radii.min() - 0.05
 
 
 def test_a_radiograph_shows_lungs_dark_heart_left_and_consolidation_bright() -> None:
