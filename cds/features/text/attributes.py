@@ -33,12 +33,14 @@ _EARLIER: Final = re.compile(
 )
 _ELSE: Final = re.compile(r"[ ,]*(?:余|其余|另|其他|其它)")
 _JOINED: Final = re.compile(r"(?<![a-z])(?:with|and)(?![a-z])|伴|并|及")
+_BUT: Final = re.compile(r"(?:but|yet|though|although|is|are|remains?|[ ,])*")
+_LISTED: Final = re.compile(r" ?(?:/|&|,|(?:and/or|and or|and|or|vs|versus) )[ ,]*(?:[a-z]+ ){0,2}")
 _AND: Final = re.compile(r"[^,;:()]{0,24}?(?<![a-z])(?:and|&|/|及|和|、|与)(?![a-z])[^,;:()]{0,12}")
 _PLACE_ONLY: Final = re.compile(
-    r"(?:[ ,.();:]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
+    r"(?:[ ,.();:<>]|\b(?:in|at|on|of|the|involving|within|measuring|measures|both|right|left|sided?|bilateral(?:ly)?"
     r"|upper|lower|middle|mid|lobes?|lungs?|zones?|apex|apices|apical|bases?|basal|basilar|hil(?:um|a|ar)|lingul(?:a|ar)"
     r"|rul|rml|rll|lul|lll|rt|lt|greater|larger|more|worse|than|predominantly|posterior|anterior|lateral|medial"
-    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is|small|tiny|trace|moderate|large|mild)\b)*"
+    r"|superior|inferior|segments?|subpleural|about|approximately|up|to|now|versus|vs|compared|prior|previous|was|is|small|tiny|trace|moderate|large|mild|single|one|two|three|several|yes)\b)*"
 )
 AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
@@ -188,9 +190,13 @@ def _gap(text: str, target: Target, hit: Hit, targets: Sequence[Target], clause:
         joined = JOINED_PENALTY if not clause.chinese and _JOINED.search(text, hit.end, target.start) else 0
         return target.start - hit.end + 40 * len(between) + joined
     between = [t for t in targets if target.end <= t.start and t.end <= hit.start and t.key != target.key]
-    if between or clause.chinese:
-        return FAR if between else hit.start - target.end + 60
-    return hit.start - target.end + AFTER_PENALTY
+    far = hit.start - target.end
+    if clause.chinese:
+        return FAR if between else far + 60
+    if between:
+        return far + 40 if len(between) == 1 and _LISTED.fullmatch(text, target.end, between[0].start) else FAR
+    followed = any(hit.end <= t.start < clause.end and t.key != target.key for t in targets)
+    return FAR if followed and _JOINED.search(text, target.end, hit.start) else far + AFTER_PENALTY
 
 
 def _denied_between(clause: Clause, start: int, end: int) -> bool:
@@ -215,7 +221,9 @@ def change(
         return _change(after[0])
     for later in clauses[index + 1 :]:
         follows = [hit for hit in free if later.start <= hit.start and hit.end <= later.end]
-        joined = later.joiner in (",", "(", ")") or (follows and follows[0].start == later.start)
+        joined = later.joiner in (",", "(", ")") or (
+            follows and _BUT.fullmatch(text, later.start, follows[0].start) is not None
+        )
         if not joined or any(later.start <= t.start < later.end for t in targets):
             break
         if follows:
