@@ -74,12 +74,23 @@ _NOT_IN_A_FILE: Final = frozenset(
     }
 )
 
+_NEWER: Final = MappingProxyType(
+    {
+        "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+        "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+        "1.2.840.10008.1.2.4.112": "JPEG XL",
+        "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+    }
+)
+"""Not in pydicom 3.0.2's dictionary, unless pynetdicom was imported before, which the receiving side does without."""
+
 TRANSFER_SYNTAXES: Final = MappingProxyType(
     {
         uid: entry[0]
         for uid, entry in UID_dictionary.items()
         if entry[1] == "Transfer Syntax" and uid not in _NOT_IN_A_FILE
     }
+    | dict(_NEWER)
 )
 """Every transfer syntax that is accepted, with its name (PS3.6 table A-1)."""
 

@@ -103,6 +103,7 @@ def ask(
     model: str,
     field: Field,
     keys: Dataset,
+    peer: Peer,
     *,
     seconds: float = math.inf,
     destination: str = "",
@@ -118,11 +119,11 @@ def ask(
     """
     syntaxes = association.syntaxes(model)
     if not syntaxes:
-        raise ArchiveError(f"the peer does not offer {field.name.replace('_', '-')} (Study Root)")
+        raise ArchiveError(f"peer {peer.name!r} does not offer {field.name.replace('_', '-')} (Study Root)")
     syntax, context_id = next(iter(syntaxes.items()))
     encoded = encode_data_set(keys, syntax == IMPLICIT_VR_LITTLE_ENDIAN, True)
     if encoded is None:
-        raise ArchiveError("the keys of a query cannot be encoded")
+        raise ArchiveError(f"peer {peer.name!r} cannot be asked: the keys of the query cannot be encoded")
     request: dict[int, int | str] = {
         commands.AFFECTED_CLASS: model,
         commands.FIELD: field,
@@ -144,7 +145,7 @@ def find(association: Association, keys: Dataset, peer: Peer, most_answers: int)
     answers: list[Dataset] = []
     code: int | None = None
     try:
-        for message in ask(association, FIND, Field.C_FIND, keys):
+        for message in ask(association, FIND, Field.C_FIND, keys, peer):
             code = commands.number(message.command, commands.STATUS)
             if code in PENDING:
                 answers.append(_answer(association, message, peer))

@@ -195,7 +195,8 @@ def _last_response(
     keys = keys_of("STUDY", StudyInstanceUID=study_instance_uid)
     last: commands.Command = {}
     try:
-        for message in ask(association, model, field, keys, seconds=settings.fetch_seconds, destination=destination):
+        responses = ask(association, model, field, keys, peer, seconds=settings.fetch_seconds, destination=destination)
+        for message in responses:
             last = message.command
     except TooLong:
         raise

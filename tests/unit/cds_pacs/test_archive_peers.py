@@ -40,6 +40,8 @@ class Unruly:
     def __enter__(self) -> Unruly:
         entity = AE(ae_title="PACS")
         entity.supported_contexts = [build_context(model, SYNTAXES) for model in self.models]
+        for context in entity.supported_contexts:
+            context.scu_role, context.scp_role = True, True  # the requestor of a C-GET stores
         handlers = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get)]
         self._server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=self.tls)
         return self
@@ -132,6 +134,12 @@ def listed() -> list[Dataset]:
 
 def test_a_peer_without_get_is_told_apart(archive: DicomArchive, tmp_path: Path) -> None:
     with Unruly(answers=listed()) as pacs, pytest.raises(ArchiveError, match="offers no query or retrieve service"):
+        archive.fetch("2.25.1", tmp_path, pacs.peer(), calling_ae_title="CDS")
+
+
+def test_a_peer_that_takes_storage_but_no_get_is_named(archive: DicomArchive, tmp_path: Path) -> None:
+    models = (FIND, "1.2.840.10008.5.1.4.1.1.2")
+    with Unruly(models=models, answers=listed()) as pacs, pytest.raises(ArchiveError, match=r"'pacs'.*no.* C-GET"):
         archive.fetch("2.25.1", tmp_path, pacs.peer(), calling_ae_title="CDS")
 
 

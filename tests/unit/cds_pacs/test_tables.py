@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import StoragePresentationContexts, build_context
@@ -113,3 +116,16 @@ def test_a_peers_status_is_read_as_the_standard_means_it(status: int, outcome: O
 def test_the_host_and_its_guest_sign_files_and_messages_alike() -> None:
     theirs = (part10.IMPLEMENTATION_CLASS_UID, part10.IMPLEMENTATION_VERSION_NAME)
     assert theirs == (pdu.IMPLEMENTATION_CLASS_UID, pdu.IMPLEMENTATION_VERSION_NAME)
+
+
+def test_the_receiving_side_takes_the_same_syntaxes_without_pynetdicom() -> None:
+    """pynetdicom adds to pydicom's dictionary when it is imported; a listener does not import it."""
+    script = """
+import sys
+import cds_pacs.listener
+from cds_pacs.contexts import TRANSFER_SYNTAXES
+assert "pynetdicom" not in sys.modules
+print(*TRANSFER_SYNTAXES)
+"""
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == list(TRANSFER_SYNTAXES)
