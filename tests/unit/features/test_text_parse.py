@@ -28,6 +28,7 @@ def only(text: str) -> Mention:
         ("右肺上叶结节。", "right", "upper_lobe"),
         ("左下肺斑片影。", "left", "lower_zone"),
         ("双侧胸腔积液。", "bilateral", "pleura"),
+        ("左肺上叶见肺大疱。", "left", "upper_lobe"),
         ("右肺下叶可见片状影。", "right", "lower_lobe"),
     ],
 )
