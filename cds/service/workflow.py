@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Final
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
-from cds.errors import CdsError, OutOfResources, UnusableStudy
+from cds.errors import CdsError, ConfigError, OutOfResources, UnusableStudy
 from cds.service.analysis import AnalysisBroken, AnalysisCrashed, AnalysisInterrupted, Analyst
 from cds.service.delivery import Courier, recipients
 from cds.service.priors import Priors
@@ -85,6 +86,8 @@ class Workshop:
         peers = [peer for peer in self.courier.peers.values() if peer.send_results]
         names = [peer.name for peer in peers]
         self.ledger.jobs.report(attempt.job, report, names, self.clock(), recipients(report.files, peers))
+        with suppress(OutOfResources):  # else at the next start
+            self.ledger.tidy(attempt.job.study_instance_uid)
         self.report_made()
 
 
@@ -177,9 +180,21 @@ def _ended() -> list[str]:
 
 
 def _set_wal(database: Path) -> None:
-    """Set write-ahead logging, which DBOS leaves to us; the file remembers it."""
-    connection = sqlite3.connect(database)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
+    """Set write-ahead logging, which DBOS leaves to us; the file remembers it.
+
+    Raises
+    ------
+    ConfigError
+        When the file is damaged.
+    """
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+    if verdict != "ok":
+        raise ConfigError(
+            f"the queue {str(database)!r} cannot be used ({verdict}). Move it away together with its -wal and -shm "
+            "files and start again: the ledger knows what is to be done, nothing is lost"
+        )

@@ -128,6 +128,20 @@ class Ledger:
             known = frozenset(connection.execute(select(REPORT_FILES.c.path)).scalars())
         return self.report_files.sweep(known)
 
+    def tidy(self, study_instance_uid: str) -> None:
+        """Remove the files of an analysis that was overtaken: by a discard, or by an image that came late.
+
+        Raises
+        ------
+        OutOfResources
+            When the database cannot be read now.
+        """
+        of_study = REPORTS.c.study_instance_uid == study_instance_uid
+        query = select(REPORT_FILES.c.path).join(REPORTS, REPORTS.c.id == REPORT_FILES.c.report_id).where(of_study)
+        with self._database.reading() as connection:
+            known = frozenset(connection.execute(query).scalars())
+        self.report_files.tidy(study_instance_uid, known)
+
     def _node(self, connection: Connection) -> State | None:
         value = connection.execute(select(META.c.value).where(META.c.key == _NODE_KEY)).scalar_one_or_none()
         if value is None or not self._lock.held_by_anyone():

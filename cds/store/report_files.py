@@ -103,6 +103,14 @@ class ReportFiles:
                 folder.rmdir()
         return removed
 
+    def tidy(self, study_instance_uid: str, known: frozenset[str]) -> None:
+        """Remove what runs of a study left that no row speaks of; no run of it may be under way."""
+        for file in list(self._root.glob(f"{_hashed(study_instance_uid)}/*/*")):
+            if file.relative_to(self._root).as_posix() not in known:
+                file.unlink()
+                if not any(file.parent.iterdir()):
+                    file.parent.rmdir()
+
     def _put(self, folder: str, encoding: EncodedReport) -> StoredFile:
         if PurePath(encoding.name).name != encoding.name or encoding.name in ("", ".", ".."):
             raise ReportError(f"a writer named its file {encoding.name!r}: a plain file name is needed")

@@ -95,7 +95,7 @@ def _no_litter(known: Known, ledger: Ledger) -> None:
     state = ledger.state()
     paths = [path for row in state["studies"] for _, _, path in ledger.report_paths(row["study_instance_uid"])]
     files = [path for path in (known.data_dir / "reports").rglob("*") if path.is_file()]
-    assert sorted(files) == sorted(paths)
+    assert sorted(files) == sorted(paths), "files of reports and their rows"
 
 
 def _private(known: Known) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from pydicom import Dataset
 
@@ -156,9 +156,8 @@ class Load:
 class Pulse:
     """Asks by C-ECHO, again and again on a new association, whether the node is alive (P5)."""
 
-    def __init__(self, port: int, **call: Any) -> None:
+    def __init__(self, port: int) -> None:
         self._port = port
-        self._call = call
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self.answered = 0
@@ -174,6 +173,10 @@ class Pulse:
         if kind is None:
             assert self.answered, "no C-ECHO was answered"
             assert self.missed <= self.answered // 100, f"{self.missed} of {self.missed + self.answered} not answered"
+
+    def wait(self, seconds: float) -> None:
+        """Let the fault last for so long."""
+        threading.Event().wait(seconds)
 
     def _beat(self) -> None:
         while not self._over.is_set():

@@ -9,8 +9,9 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from cds_pacs.testing import MiniPacs
 from faults.processes import descendants, descriptors, lock_holder, threads, workers
 from faults.promises import Known, check_promises
 from faults.senders import Instance, Load, Pulse, Sender, Sent
-from support.node import ServedNode
+from support.node import CDS, ServedNode
 from support.orthanc import free_port, wait_until
 
 PATIENCE_SECONDS = 60.0
+STAND_IN = (sys.executable, "-m", "support.stand_in_serve")
 TESTS = Path(__file__).parents[1]
 PEER = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nport = {port}\nsend_results = true\n'
 TIMEOUTS = "[report.dicom]\nconnect_timeout_seconds = 2\nacse_timeout_seconds = 2\ndimse_timeout_seconds = 2\n"
@@ -41,6 +43,8 @@ class Stage:
         After which an analysis counts as hung.
     pacs_port
         Where the node looks for the PACS, where that is not the PACS itself.
+    real
+        Whether the analysis is the real one, and not the stand-in.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Stage:
         quiet_seconds: float = 1.0,
         analysis_seconds: float = 60.0,
         pacs_port: int = 0,
+        real: bool = False,
     ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
@@ -68,10 +73,7 @@ class Stage:
             quiet_seconds=quiet_seconds,
             node=f"accept_unknown = true\njournal_mb = 16\n{reserve}{node}",
             extra=f"[node.dicom]\n{listener}\n{TIMEOUTS}{extra}",
-            program=(
-                sys.executable,
-                *("-m", "support.stand_in_serve", str(folder / "script"), str(analysis_seconds)),
-            ),
+            program=CDS if real else [*STAND_IN, str(folder / "script"), str(analysis_seconds)],
         )
         self.sent = Sent()
         self.last_states: dict[str, str] = {}
@@ -88,14 +90,15 @@ class Stage:
         assert self.node.process.poll() is None, f"it ended; it says {self.node.log()[-2000:]}"
 
     def start_it(self, *wrapper: str) -> None:
-        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH", "")])])
-        self.node.start(*wrapper, environment={"PYTHONPATH": path, **self.environment})
+        paths = [str(TESTS), self.environment.get("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
+        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        self.node.start(*wrapper, environment=environment)
 
-    def refuses_to_start(self) -> str:
-        """Start what must not start: status 2, and what it said."""
+    def refuses_to_start(self, *, status: int = 2) -> str:
+        """Start what must not start, and what it said; 2 is configuration, 1 what may pass."""
         before = len(self.node.log()) if (self.folder / "serve.log").exists() else 0
         self.start_it()
-        assert self.node.process.wait(PATIENCE_SECONDS) == 2, self.node.log()[before:]
+        assert self.node.process.wait(PATIENCE_SECONDS) == status, self.node.log()[before:]
         return self.node.log()[before:]
 
     def stop(self) -> None:
@@ -242,5 +245,5 @@ class Stage:
         self.pacs.stop()
 
 
-def uids(studies: Iterable[int]) -> set[str]:
-    return {f"2.25.{study}" for study in studies}
+def utc_now() -> datetime:
+    return datetime.now(UTC)
