@@ -46,6 +46,8 @@ AFTER_PENALTY: Final = 6
 """A place after the finding counts as this many characters further off than one before it."""
 JOINED_PENALTY: Final = 30
 FAR: Final = 2000
+NEAREST: Final = 4
+"""So many places on either side of a finding are weighed; the work on a long list grows with them."""
 ANY_LUNG: Final = "lung"
 """A region that every name of a lung finding holds ("肺大疱"): it gives way to a lobe beside it."""
 MILLIMETRES: Final = {"cm": 10.0, "mm": 1.0}
@@ -125,7 +127,8 @@ def place(
     own = [hit for hit in inside if hit.start < target.end and target.start < hit.end]
     if own and own[0].kinds[0] != ANY_LUNG:
         return own[0].kinds[0]
-    inside = [hit for hit in inside if hit not in own]
+    before = [hit for hit in inside if hit.end <= target.start]
+    inside = before[-NEAREST:] + [hit for hit in inside if hit.start >= target.end][:NEAREST]
     best = min(inside, key=lambda hit: _gap(text, target, hit, targets, clause), default=None)
     if best and _gap(text, target, best, targets, clause) < FAR:
         return _both(text, best, inside, targets)
