@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,6 +32,8 @@ _PATIENCE_SECONDS: Final = 300.0
 _ARRIVE_SECONDS: Final = 30.0
 """How long a moved study may take from the peer's last word to our ledger."""
 _LOOK_SECONDS: Final = 0.2
+_LOCKS: Final = 16
+"""A study may be read ahead at the very moment in which its own job begins: one gathers, the other finds it there."""
 _PAUSE_SECONDS: Final = 60.0
 """A peer that failed is left alone so long, so that it does not hold up every study of a queue."""
 MOVED: Final = "fetched for the comparison with another study: makes no report of its own"
@@ -102,6 +105,7 @@ class Priors:
         self._monotonic = monotonic
         self._pause = pause
         self._silent_until: dict[str, float] = {}
+        self._gathering = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def clear_up(self) -> int:
         """Remove what a crash left half fetched; how many studies."""
@@ -120,7 +124,8 @@ class Priors:
             return attempt
         try:
             self._cache.sweep()
-            return self._gathered(attempt)
+            with self._gathering[hash(attempt.job.study_instance_uid) % _LOCKS]:
+                return self._gathered(attempt)
         except OutOfResources:
             raise
         except Exception as error:  # a defect here must not cost the report
@@ -202,7 +207,7 @@ class Priors:
     def _files(self, peer: Peer, archived: ArchivedStudy) -> tuple[Path, ...]:
         """The files of an earlier study: what the ledger has, else the cache, else what the peer sends."""
         uid, wanted = archived.study_instance_uid, archived.instances
-        kept = self._ledger.jobs.kept(uid)
+        kept = self._ledger.jobs.kept(uid, receiving=self._cache.was_moved(uid))
         if kept and (wanted is None or self._ledger.completeness.held(uid, peer.name) >= wanted):
             return kept
         cached = self._cache.files(uid)
