@@ -48,6 +48,7 @@ def test_a_ledger_that_another_process_locks_holds_up_no_reception(common: Stage
     common.wait(lambda: common.ready()[0] == 200, "/readyz to be well again")
 
 
+@pytest.mark.slow
 def test_a_locked_database_of_the_workflow_only_delays(common: Stage) -> None:
     with locked(common.data_dir / "workflow.sqlite"), common.pulse() as pulse:
         assert common.send(instance(5, 1)) == [0x0000]
@@ -103,7 +104,7 @@ def test_a_damaged_page_is_refused_and_the_ledger_is_rebuilt_from_the_blobs(comm
     common.check()
 
 
-@pytest.mark.parametrize("name", ["workflow.sqlite", "journal/dicom-0.ring"])
+@pytest.mark.parametrize("name", ["workflow.sqlite", pytest.param("journal/dicom-0.ring", marks=pytest.mark.slow)])
 def test_what_else_is_damaged_is_named_at_the_start(stage_of: Callable[..., Stage], name: str) -> None:
     stage = stage_of()
     stage.start()

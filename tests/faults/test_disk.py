@@ -79,6 +79,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(on_small_
     stage.stop()
 
 
+@pytest.mark.slow
 def test_killed_with_a_full_disk_it_starts_when_there_is_room(on_small_disk: Callable[..., Stage]) -> None:
     stage = on_small_disk("size=64m")
     with full(stage.data_dir):
@@ -100,6 +101,7 @@ def test_a_journal_that_is_full_refuses_for_the_moment(on_small_disk: Callable[.
     stage.stop()
 
 
+@pytest.mark.slow
 def test_out_of_inodes_it_refuses_what_needs_a_file_and_keeps_the_rest(on_small_disk: Callable[..., Stage]) -> None:
     stage = on_small_disk("size=64m,nr_inodes=600")
     files: list[Path] = []
@@ -129,7 +131,9 @@ def test_a_read_only_folder_is_refused_at_the_start(
 
 
 @needs_strace
-@pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("pwritev,pwritev2", "EROFS")])
+@pytest.mark.parametrize(
+    ("call", "error"), [("fdatasync", "EIO"), pytest.param("pwritev,pwritev2", "EROFS", marks=pytest.mark.slow)]
+)
 def test_a_journal_that_cannot_be_written_is_given_up_and_a_new_one_goes_on(
     common: Stage, call: str, error: str, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_pacs_that_is_frozen_holds_nobody_up_and_gets_the_report_when_it_thaws
     common.check()
 
 
+@pytest.mark.slow
 def test_a_pacs_that_rejects_associations_gets_the_report_later(common: Stage) -> None:
     common.pacs.stop()  # and with it the association that the node keeps
     common.pacs.start()
@@ -158,6 +159,7 @@ def test_a_slow_pacs_gets_the_report_once(common: Stage, proxy: Proxy) -> None:
     common.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("study", "statuses"), [(9, [0xA700]), (10, [0xA700, 0xA700]), (11, [0x0110])])
 def test_a_pacs_that_is_busy_then_well_gets_the_report_once(common: Stage, study: int, statuses: list[int]) -> None:
     common.pacs.faults.statuses = list(statuses)
