@@ -44,7 +44,8 @@ _MIN_FULLNESS: Final = 0.45
 _SMALL_MM: Final = 6.0
 _MIN_HU_SMALL: Final = -200.0
 """Smaller and fainter spots cannot be told from branching vessels, and little follows below 6 mm (Fleischner 2017)."""
-_MAX_WALLED_SMALL: Final = 0.3
+_MAX_WALLED_SMALL: Final = 0.35
+"""Half a ball on a flat wall touches it with a third of its surface; what touches more is a fold, on voxels of 1 mm."""
 _MIN_FREE_BALL: Final = 0.6
 """Of a ball on a vessel of 0.6 of its width 65 % and more is free; of a fork of vessels half."""
 _MIN_FREE_COMMON: Final = 0.33
