@@ -20,6 +20,7 @@ from cds.domain.records import Records
 from cds.domain.report import Case, EncodedReport, Report
 from cds.errors import EvidenceError
 from cds.pipeline import Pipeline, Progress, try_to_extract
+from cds.report.content import content_hash
 from cds.service import AnalysisResult
 from cds.store import Attempt
 
@@ -92,7 +93,11 @@ class Reading:
             return self._last[3]
         report = self._analysis.pipeline.run(case, datetime.now(UTC))
         report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
-        result = AnalysisResult(inputs_hash=report.inputs_hash, encodings=self._analysis.encode(report))
+        result = AnalysisResult(
+            inputs_hash=report.inputs_hash,
+            encodings=self._analysis.encode(report),
+            content_hash=content_hash(report, self._analysis.writers),
+        )
         self._last = (case, attempt.revision, attempt.predecessor, result)
         return result
 

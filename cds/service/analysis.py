@@ -22,10 +22,15 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisResult:
-    """Every encoding of one report, and the hash over all that went into it."""
+    """Every encoding of one report, the hash over all that went into it, and the one over all that it says.
+
+    Where two analyses of a study have the same `content_hash`, the second makes no new revision; ``""`` is
+    the same as nothing.
+    """
 
     inputs_hash: str
     encodings: tuple[EncodedReport, ...]
+    content_hash: str = ""
 
 
 Analyse = Callable[[Attempt], AnalysisResult]

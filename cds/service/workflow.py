@@ -80,6 +80,7 @@ class Workshop:
                 result.encodings,
                 revision=attempt.revision,
                 inputs_hash=result.inputs_hash,
+                content_hash=result.content_hash,
             )
         except OSError as error:
             raise OutOfResources(f"the disk does not take the report now: {error.strerror}") from None

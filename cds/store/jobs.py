@@ -141,19 +141,17 @@ class Jobs:
         """Enter a report whose files are durable, and its deliveries, in one transaction.
 
         Every DICOM file goes to every one of `peers`; but a file that `only` names goes to those.
-        False where the job is outdated: the files belong to nobody then. The same SR as an
-        earlier one (a rerun on the same inputs) makes no new revision.
+        False where the job is outdated: the files belong to nobody then. A report that says the same
+        as the last one (a rerun on the same inputs) makes no new revision.
         """
         uid = job.study_instance_uid
         with self._database.writing() as connection:
             row = _current(connection, job)
             if row is None or _has_report(connection, job):
                 return False
-            known = connection.execute(
-                select(REPORTS.c.id).where(REPORTS.c.sop_instance_uid == report.sop_instance_uid)
-            ).scalar_one_or_none()
-            if known is not None:
-                connection.execute(update(REPORTS).where(REPORTS.c.id == known).values(generation=job.generation))
+            last = _last_report(connection, uid)
+            if last is not None and _says_the_same(last, report):
+                connection.execute(update(REPORTS).where(REPORTS.c.id == last.id).values(generation=job.generation))
                 _end(connection, row, StudyState.RUNNING, at, "the same inputs gave the same report")
                 settle(connection, uid, at)
                 return False
@@ -249,6 +247,12 @@ def _last_report(connection: Connection, study_instance_uid: str) -> Row[Any] | 
     ).first()
 
 
+def _says_the_same(last: Row[Any], report: StoredReport) -> bool:
+    """Whether a new report is the last one over again: the same object, or the same content under another UID."""
+    same_content = bool(report.content_hash) and last.content_hash == report.content_hash
+    return same_content or last.sop_instance_uid == report.sop_instance_uid
+
+
 def _move(
     connection: Connection, study_instance_uid: str, state: StudyState, at: datetime, reason: str, **columns: object
 ) -> None:
@@ -303,6 +307,7 @@ def _enter_report(
         generation=job.generation,
         sop_instance_uid=report.sop_instance_uid,
         inputs_hash=report.inputs_hash,
+        content_hash=report.content_hash,
         superseded=False,
         created_at=stamp(at),
     )

@@ -39,12 +39,16 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
-    """One revision on disk, the structured report first."""
+    """One revision on disk, the structured report first.
+
+    `content_hash` is the same for two revisions that say the same; ``""`` where nobody said.
+    """
 
     revision: int
     sop_instance_uid: str
     inputs_hash: str
     files: tuple[StoredFile, ...]
+    content_hash: str = ""
 
 
 class ReportFiles:
@@ -63,6 +67,7 @@ class ReportFiles:
         *,
         revision: int,
         inputs_hash: str,
+        content_hash: str = "",
     ) -> StoredReport:
         """Make every encoding of one revision durable.
 
@@ -84,6 +89,7 @@ class ReportFiles:
             revision=revision,
             sop_instance_uid=ordered[0].sop_instance_uid,
             inputs_hash=inputs_hash,
+            content_hash=content_hash,
             files=tuple(self._put(folder, encoding) for encoding in ordered),
         )
 

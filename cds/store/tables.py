@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 METADATA: Final = MetaData()
 
@@ -85,11 +85,15 @@ REPORTS: Final = Table(
     Column("generation", Integer, nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, unique=True),
     Column("inputs_hash", String(64), nullable=False),
+    Column("content_hash", String(64), nullable=False, default=""),
     Column("superseded", Boolean, nullable=False, default=False),
     Column("created_at", String(32), nullable=False),
     UniqueConstraint("study_instance_uid", "revision"),
 )
-"""One row per revision; `sop_instance_uid` is that of its structured report."""
+"""One row per revision; `sop_instance_uid` is that of its structured report.
+
+`content_hash` is over what it says: a run that says the same makes no new revision; ``""`` in rows of schema 2.
+"""
 
 REPORT_FILES: Final = Table(
     "report_files",

@@ -88,7 +88,8 @@ def _analyse(script: Script, attempt: Attempt) -> AnalysisResult:
         raise ValueError("Canary^Yellow")
     images = sorted(instance.sop_instance_uid for instance in attempt.instances)
     inputs_hash = hashlib.sha256(json.dumps([uid, images]).encode()).hexdigest()
-    return AnalysisResult(inputs_hash=inputs_hash, encodings=(_report(attempt, inputs_hash),))
+    encodings = (_report(attempt, inputs_hash),)
+    return AnalysisResult(inputs_hash=inputs_hash, encodings=encodings, content_hash=inputs_hash)
 
 
 def _report(attempt: Attempt, inputs_hash: str) -> EncodedReport:

@@ -69,7 +69,8 @@ class Room:
             knowledge=(NoKnowledge(),),
             impression=lambda findings, missing: ("", ""),
         )
-        self.reading = Reading(Analysis(pipeline=pipeline, records=(self,), writers={"w": self.writer}))
+        self.analysis = Analysis(pipeline=pipeline, records=(self,), writers={"w": self.writer})
+        self.reading = Reading(self.analysis)
 
     def records_for(self, study: Study) -> Records:
         return Records(texts=self.texts)
@@ -127,6 +128,21 @@ def test_another_revision_is_written_anew(room: Room) -> None:
     assert room.ct.asked == 1
 
 
-def test_files_of_no_study_are_an_error(room: Room, tmp_path: Path) -> None:
+def test_files_of_no_study_are_an_error(room: Room) -> None:
     with pytest.raises(EvidenceError, match="cannot be read"):
         room.reading(replace(room.attempt(), instances=()))
+
+
+def test_a_second_attempt_says_the_same_under_another_revision(room: Room) -> None:
+    first = room.reading(room.attempt())
+    again = room.reading(replace(room.attempt(), number=1, revision=2, predecessor="2.25.77"))
+    assert again.encodings != first.encodings
+    assert again.content_hash == first.content_hash != ""
+
+
+def test_a_report_of_another_algorithm_says_something_else(room: Room) -> None:
+    first = room.reading(room.attempt())
+    updated = replace(room.analysis.pipeline, software=replace(ALGORITHM, version="2"))
+    second = Reading(replace(room.analysis, pipeline=updated))(room.attempt())
+    assert second.inputs_hash == first.inputs_hash
+    assert second.content_hash != first.content_hash

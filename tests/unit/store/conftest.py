@@ -64,7 +64,7 @@ class Book:
         (job,) = self.ledger.jobs.open_jobs()
         return job
 
-    def report(self, job: Job, uid: str = "2.25.9", revision: int = 1) -> StoredReport:
+    def report(self, job: Job, uid: str = "2.25.9", revision: int = 1, content_hash: str = "") -> StoredReport:
         encodings = [
             EncodedReport(
                 name="r.pdf", media_type="a/b", content=b"pdf", sop_instance_uid=f"{uid}.2", sop_class_uid=PDF
@@ -73,7 +73,7 @@ class Book:
             EncodedReport(name="r.json", media_type="application/json", content=b"{}"),
         ]
         return self.ledger.report_files.put(
-            job.study_instance_uid, job.id, encodings, revision=revision, inputs_hash="h"
+            job.study_instance_uid, job.id, encodings, revision=revision, inputs_hash="h", content_hash=content_hash
         )
 
     def reported(self, uid: str = "2.25.9", peers: tuple[str, ...] = ("pacs",)) -> Job:

@@ -74,6 +74,25 @@ def test_the_same_report_again_makes_no_new_revision(book) -> None:
     assert book.ledger.deliveries.due(book.now) == ()
 
 
+@pytest.mark.parametrize(("content_hash", "revisions"), [("said", [1]), ("said otherwise", [1, 2])])
+def test_a_retry_makes_a_new_revision_only_where_the_report_says_something_else(book, content_hash, revisions) -> None:
+    book.arrive()
+    book.complete()
+    book.ledger.jobs.begin(book.job(), book.now)
+    assert book.ledger.jobs.report(
+        book.job(), book.report(book.job(), "2.25.9", 1, content_hash="said"), ["pacs"], book.now
+    )
+    (delivery,) = book.ledger.deliveries.due(book.now)
+    book.ledger.deliveries.sent([file.delivery_id for file in delivery.files], book.now)
+    book.ledger.levers.retry("2.25.1", book.now)
+    attempt = book.ledger.jobs.begin(book.job(), book.now)
+    again = book.report(book.job(), "2.25.10", attempt.revision, content_hash=content_hash)
+    assert book.ledger.jobs.report(book.job(), again, ["pacs"], book.now) == (len(revisions) == 2)
+    assert sorted(one["revision"] for one in book.study()["reports"]) == revisions
+    assert bool(book.ledger.deliveries.due(book.now)) == (len(revisions) == 2)
+    assert book.study()["state"] == ("RUNNING" if len(revisions) == 2 else "REPORTED")
+
+
 def test_an_interrupted_job_is_a_new_job_and_its_attempt_is_given_back(book) -> None:
     book.arrive()
     book.complete()
