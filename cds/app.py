@@ -58,8 +58,7 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
         return tuple(build(group, name, door, tables.get(name, {}), common) for name in names)
 
     if records is None:
-        source: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
-        records = several(ports.RECORDS, settings.records.sources, source, settings.records.tables)
+        records = records_sources(settings)
     pipeline = Pipeline(
         software=SOFTWARE,
         extractors=several(ports.EXTRACTORS, models.extractors, ports.Extractor, models.tables),  # type: ignore[type-abstract]
@@ -70,6 +69,13 @@ def analysis(settings: Settings, *, records: Sequence[ports.RecordsSource] | Non
     writers = several(ports.WRITERS, settings.report.writers, ports.Writer, settings.report.tables)  # type: ignore[type-abstract]
     written_by = dict(zip(settings.report.writers, writers, strict=True))
     return Analysis(pipeline=pipeline, records=tuple(records), writers=written_by)
+
+
+def records_sources(settings: Settings) -> tuple[ports.RecordsSource, ...]:
+    """Build the configured sources of labs and reports; errors as in `analysis`."""
+    source: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
+    tables, common = settings.records.tables, {"data_dir": str(settings.data_dir)}
+    return tuple(build(ports.RECORDS, name, source, tables.get(name, {}), common) for name in settings.records.sources)
 
 
 def _refuse_stray_tables(settings: Settings) -> None:

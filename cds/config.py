@@ -15,9 +15,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cds.errors import ConfigError
 from cds.ports import Peer, Tls
@@ -75,7 +75,7 @@ class PeerSettings(_Section):
     name: Annotated[str, Field(min_length=1)]
     ae_title: AeTitle
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Port = 0
     via: str = "dicom"
     url: str = ""
     tls: bool = False
@@ -94,6 +94,17 @@ class PeerSettings(_Section):
         for address in value:
             ipaddress.ip_network(address)
         return value
+
+    @property
+    def is_called(self) -> bool:
+        """Whether we call it; one that only sends to us needs no port."""
+        return self.send_results or self.commitment or self.counts or self.priors
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.is_called and not (self.port or self.url):
+            raise ValueError(f"peer {self.name!r} needs a port: we call it for results, counts or earlier studies")
+        return self
 
     def peer(self) -> Peer:
         """The value that listeners and senders are given."""
@@ -168,7 +179,8 @@ class Settings(_Section):
     def _distinct(cls, value: tuple[PeerSettings, ...]) -> tuple[PeerSettings, ...]:
         names = [peer.name for peer in value]
         if len(set(names)) != len(names):
-            raise ValueError("two peers have the same name; each needs its own")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"two peers have the name {', '.join(map(repr, twice))}; each needs its own")
         return value
 
 

@@ -19,6 +19,7 @@ def serve(config: ConfigOption = None) -> None:
     """Receive studies, analyse them and send reports back; SIGTERM drains and exits 0."""
     from cds import logs
     from cds.app import node
+    from cds.doctor.tls import complaints as tls_complaints
     from cds.errors import ConfigError
     from cds.web import serving
 
@@ -28,7 +29,13 @@ def serve(config: ConfigOption = None) -> None:
 
     try:
         running = node(settings)
-        with serving(settings, running.ledger, running.complaints) as web_port:
+
+        def complaints() -> tuple[str, ...]:
+            return (*running.complaints(), *tls_complaints(settings))
+
+        for complaint in tls_complaints(settings):
+            typer.echo(f"cds: {complaint}", err=True)
+        with serving(settings, running.ledger, complaints) as web_port:
 
             def started(port: int) -> None:
                 typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")

@@ -31,5 +31,6 @@ def examine(settings: Settings, *, with_models: bool = True) -> Iterator[Diagnos
         yield from network.examine(settings, ledger)
         yield from tls.examine(settings)
         yield from machine.examine(ledger)
+    yield from models.examine_names(settings)
     if with_models:
         yield from models.examine(settings)

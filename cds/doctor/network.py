@@ -22,6 +22,7 @@ _CONNECT_SECONDS: Final = 5.0
 def examine(settings: Settings, ledger: Ledger | None) -> Iterator[Diagnosis]:
     """Look at our address, at the allow-list, then try every peer out."""
     yield _port(settings, ledger)
+    yield from _web_port(settings, ledger)
     yield from _allow_list(settings)
     last_heard = ledger.overview.last_heard() if ledger else {}
     for peer in settings.peers:
@@ -58,6 +59,18 @@ def _taken(settings: Settings, ledger: Ledger | None, subject: str) -> Diagnosis
     return fail(subject, "another program listens there", "stop it, or choose another node.port")
 
 
+def _web_port(settings: Settings, ledger: Ledger | None) -> Iterator[Diagnosis]:
+    """Look whether the web pages can be served; a running node of ours has the port itself."""
+    web = settings.web
+    if web.port == 0 or (ledger and ledger.lock.held_by_anyone()):
+        return
+    try:
+        socket.create_server((web.host, web.port)).close()
+    except OSError as error:
+        mend = "choose another web.port, or stop the program that has it; reception works without the web pages"
+        yield warn(f"web pages at {web.host}:{web.port}", f"cannot be served: {error.strerror}", mend)
+
+
 def _allow_list(settings: Settings) -> Iterator[Diagnosis]:
     if settings.node.accept_unknown:
         yield warn("allow-list", "node.accept_unknown = true: any machine may send us studies", "list the [[peers]]")
@@ -72,6 +85,8 @@ def _allow_list(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def _peer(settings: Settings, peer: PeerSettings) -> Iterator[Diagnosis]:
+    if not peer.is_called:
+        return
     subject = f"peer {peer.name}"
     reached = _reach(peer)
     yield reached
@@ -116,6 +131,8 @@ def _calls_us(settings: Settings, peer: PeerSettings, last: datetime | None) -> 
         return warn(subject, f"its host {peer.host} is not in its `addresses`: it would be refused", mend)
     node = settings.node
     mend = f"set up auto-forward there to AE title {node.ae_title}, port {node.port}; try C-ECHO from it first"
+    if peer.via == "dicomweb":
+        mend = "set up STOW-RS there to our listener `dicomweb`, path /dicom-web/studies; see docs/howto/dicomweb.md"
     return warn(subject, "nothing has come from it yet", mend)
 
 

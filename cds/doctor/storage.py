@@ -22,18 +22,31 @@ _TRIES: Final = 5
 
 
 def examine_folder(settings: Settings) -> Iterator[Diagnosis]:
-    """Look at the data folder: its owner, its room, its speed."""
+    """Look at the data folder, or at where it is to be: its owner, its room, its speed."""
     folder = settings.data_dir
-    if not folder.is_dir():
-        parent = next(path for path in folder.parents if path.is_dir())
-        if os.access(parent, os.W_OK | os.X_OK):
-            yield warn("data folder", f"{folder} is not there yet", "`cds serve` makes it at its first start")
-        else:
-            yield fail("data folder", f"{folder} cannot be made", f"let the user of the node write to {parent}")
-        return
-    yield from _folder(folder)
-    yield _room(settings)
-    yield _speed(folder)
+    if folder.is_dir():
+        yield from _folder(folder)
+        there = folder
+    else:
+        there = next(path for path in folder.parents if path.is_dir())
+        can = _can_make_a_folder(there)
+        if not can:
+            yield fail("data folder", f"{folder} cannot be made", f"let the user of the node write to {there}")
+            return
+        yield warn("data folder", f"{folder} is not there yet", "`cds serve` makes it at its first start")
+    yield _room(settings, there)
+    yield _speed(there)
+
+
+def _can_make_a_folder(parent: Path) -> bool:
+    """Try: what the access rights say is not all (a read-only or a virtual file system)."""
+    trial = parent / f".doctor-{os.getpid()}"
+    try:
+        trial.mkdir()
+        trial.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def refused(settings: Settings, error: Exception) -> Diagnosis:
@@ -68,8 +81,8 @@ def _folder(folder: Path) -> Iterator[Diagnosis]:
         yield ok("data folder", f"{folder} is ours alone")
 
 
-def _room(settings: Settings) -> Diagnosis:
-    free = shutil.disk_usage(settings.data_dir).free // _MB
+def _room(settings: Settings, folder: Path) -> Diagnosis:
+    free = shutil.disk_usage(folder).free // _MB
     reserve = settings.node.reserve_mb
     found = f"{free:,} MB free, of which {reserve:,} are kept in reserve"
     mend = "free some space, move data_dir to a larger disk, or lower node.reserve_mb"

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography import x509
 
 from cds.config import Settings
-from cds.domain.diagnosis import Diagnosis, fail, ok, warn
+from cds.domain.diagnosis import Diagnosis, Verdict, fail, ok, warn
 from cds.ports import Tls
 
 _SOON: Final = timedelta(days=30)
@@ -40,6 +40,14 @@ def examine(settings: Settings, now: datetime | None = None) -> Iterator[Diagnos
         if not peer.tls and peer.via == "dicom":
             mend = "set tls = true for it: with node.tls every caller has to speak TLS"
             yield warn(f"peer {peer.name}", "we call it in the clear", mend)
+
+
+def complaints(settings: Settings) -> tuple[str, ...]:
+    """What about our own TLS files keeps callers away, one sentence each; none without TLS."""
+    if settings.tls is None:
+        return ()
+    found = [line for line in examine(settings) if line.verdict is Verdict.FAIL]
+    return tuple(f"{line.subject}: {line.found}; {line.mend}" for line in found)
 
 
 def _in_the_clear(settings: Settings) -> Iterator[Diagnosis]:
@@ -79,4 +87,6 @@ def _valid(subject: str, certificate: x509.Certificate, now: datetime) -> Diagno
 
 
 def _plain(error: Exception) -> str:
-    return error.strerror or "" if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

@@ -86,3 +86,8 @@ def test_a_wrong_value_is_an_error_that_names_the_file(tmp_path: Path, text: str
 def test_a_missing_file_is_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         config.read(Path("nowhere.toml"), {})
+
+
+def test_a_peer_that_we_call_needs_a_port(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="peer 'pacs' needs a port"):
+        read(tmp_path, '[[peers]]\nname = "pacs"\nae_title = "PACS"\nsend_results = true\n')

@@ -148,7 +148,7 @@ class Connection:
         """
         kind, length = HEADER.unpack(self._read(HEADER.size, deadline))
         if length > LONGEST_PDU_READ:
-            raise ConnectionError(f"it announced a PDU of {length} bytes")
+            raise ConnectionError(f"it does not speak DICOM here: a PDU of {length} bytes was announced")
         return kind, self._read(length, deadline)
 
     def close(self) -> None:

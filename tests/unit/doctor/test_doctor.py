@@ -87,7 +87,7 @@ def test_no_peer_and_no_peer_for_results_are_failures(tmp_path: Path) -> None:
 def test_a_peer_that_is_down_is_told_apart_from_one_that_can_be_reached(tmp_path: Path) -> None:
     with closing(listening()) as pacs:
         port = pacs.getsockname()[1]
-        settings = settings_of(tmp_path, PEER.format(port=port, send="false"))
+        settings = settings_of(tmp_path, PEER.format(port=port, send="true"))
         assert line(list(network.examine(settings, None)), "peer pacs at").verdict is Verdict.OK
     assert line(list(network.examine(settings, None)), "peer pacs at").verdict is Verdict.FAIL
 
@@ -176,3 +176,46 @@ def test_a_key_of_another_certificate_is_a_failure_that_shows_no_secret(tmp_path
 def test_a_peer_elsewhere_without_tls_is_a_warning(tmp_path: Path) -> None:
     text = PEER.format(port=104, send="false").replace("127.0.0.1", "192.0.2.7")
     assert line(list(tls.examine(settings_of(tmp_path, text), NOW)), "TLS").verdict is Verdict.WARN
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure_before_the_first_start(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"data_dir": Path("/proc/cds-data")})
+    assert line(list(storage.examine_folder(settings)), "data folder").verdict is Verdict.FAIL
+
+
+def test_a_full_disk_is_a_failure_before_the_first_start(tmp_path: Path) -> None:
+    lines = list(storage.examine_folder(settings_of(tmp_path, "[node]\nreserve_mb = 100000000")))
+    assert line(lines, "data folder").verdict is Verdict.WARN
+    assert line(lines, "disk space").verdict is Verdict.FAIL
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cds.toml"]
+
+
+def test_plugin_names_are_looked_at_without_the_models(tmp_path: Path) -> None:
+    found = line(list(examine(settings_of(tmp_path, '[models]\nfusion = "transformr"'), with_models=False)), "plugins")
+    assert found.verdict is Verdict.FAIL
+    assert "'transformer'" in found.found
+
+
+def test_a_peer_that_only_sends_needs_no_port(tmp_path: Path) -> None:
+    text = '[[peers]]\nname = "ct1"\nae_title = "CT1"\n'
+    lines = list(network.examine(settings_of(tmp_path, text), None))
+    assert not [one for one in lines if one.subject.startswith("peer ct1 at")]
+    assert line(lines, "peer ct1 calls us").verdict is Verdict.WARN
+
+
+def test_a_web_port_that_is_taken_is_a_warning(tmp_path: Path) -> None:
+    with closing(listening()) as taken:
+        settings = settings_of(tmp_path, f"[web]\nport = {taken.getsockname()[1]}")
+        assert line(list(network.examine(settings, None)), "web pages").verdict is Verdict.WARN
+
+
+def test_a_tls_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    text = '[node.tls]\ncertificate_file = "nowhere.pem"\nkey_file = "k"\nca_file = "c"'
+    assert "nowhere.pem" in line(list(tls.examine(settings_of(tmp_path, text), NOW)), "TLS files").found
+
+
+def test_an_expired_certificate_of_ours_is_a_complaint_of_the_node(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "node", -300)
+    text = f'[node.tls]\ncertificate_file = "{cert}"\nkey_file = "{key}"\nca_file = "{cert}"'
+    assert "expired" in tls.complaints(settings_of(tmp_path, text))[0]
+    assert tls.complaints(settings_of(tmp_path)) == ()
