@@ -23,6 +23,8 @@ Array = npt.NDArray[np.float64]
 FLOOR: Final = 0.002
 """Probability added to the spread: members that agree by chance do not make a zero-width interval."""
 COVERAGE: Final = 0.95
+LEAST: Final = 0.001
+"""No bound is nearer to 0 or 1, unless the probability itself is: a bound of 0 would say impossible."""
 
 
 def fit_temperature(log_odds: Array, labels: npt.NDArray[np.bool_]) -> float:
@@ -42,7 +44,9 @@ def calibrated(raw: Array, targets: tuple[TargetSpec, ...]) -> tuple[Array, Arra
     members = member_log_odds(raw, targets)
     probability = expit(members.mean(axis=0))
     half = scale * (spread(members) + FLOOR)
-    return probability, np.maximum(probability - half, 0.0), np.minimum(probability + half, 1.0)
+    low = np.maximum(probability - half, np.minimum(probability, LEAST))
+    high = np.minimum(probability + half, np.maximum(probability, 1.0 - LEAST))
+    return probability, low, high
 
 
 def member_log_odds(raw: Array, targets: tuple[TargetSpec, ...]) -> Array:

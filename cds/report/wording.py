@@ -88,9 +88,9 @@ def probability(value: float | None, interval: tuple[float, float] | None) -> st
 
 
 def span(interval: tuple[float, float]) -> str:
-    """``"71–91 %"``."""
+    """``"71–91 %"``; one number where both bounds are written alike."""
     low, high = (percent(bound) for bound in interval)
-    return f"{low.removesuffix(' %')}–{high}"
+    return low if low == high else f"{low.removesuffix(' %')}–{high}"
 
 
 def measure(measurement: Measurement) -> str:

@@ -72,6 +72,14 @@ def test_members_that_agree_leave_the_floor_as_interval() -> None:
     assert (probability[0, 0], low[0, 0], high[0, 0]) == pytest.approx((0.5, 0.5 - 2 * FLOOR, 0.5 + 2 * FLOOR))
 
 
+@pytest.mark.parametrize("log_odds", [-20.0, -6.0, -4.0, 0.0, 4.0, 6.0, 20.0])
+def test_no_bound_says_impossible_or_certain_and_the_probability_lies_within(log_odds: float) -> None:
+    target = dataclasses.replace(TARGET, interval_scale=8.0)
+    probability, low, high = (part[0, 0] for part in calibrated(np.full((2, 1, 1), log_odds), (target,)))
+    assert 0.0 < low <= probability <= high < 1.0
+    assert low >= min(probability, 0.001) and high <= max(probability, 0.999)
+
+
 def test_the_offset_moves_log_odds_to_the_prevalence() -> None:
     target = dataclasses.replace(TARGET, temperature=2.0, offset=-1.5)
     assert calibrated(np.full((1, 1, 1), 3.0), (target,))[0][0, 0] == pytest.approx(expit(3.0 / 2.0 - 1.5))

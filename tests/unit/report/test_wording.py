@@ -25,6 +25,7 @@ from cds.report.wording import (
     percent,
     rounded,
     sentence,
+    span,
     unit,
 )
 from support.reports import DIAMETER, FUSION, abstained, nodule, not_cancer, pneumonia
@@ -53,6 +54,13 @@ def test_an_impression_without_a_positive_says_so_first() -> None:
     english, chinese = impression((not_cancer(),), ())
     assert english.split("\n")[0] == "No finding was called present."
     assert chinese.split("\n")[0] == "未判定任何阳性所见。"
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"), [((0.71, 0.91), "71–91 %"), ((0.001, 0.01), "<1–1 %"), ((0.993, 0.999), ">99 %")]
+)
+def test_an_interval_whose_bounds_are_written_alike_is_written_once(interval: tuple[float, float], said: str) -> None:
+    assert span(interval) == said
 
 
 def test_many_nodules_are_one_line_with_the_largest() -> None:
