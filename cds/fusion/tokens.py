@@ -103,10 +103,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class CaseTokens:
-    """The tokens of one case, and which observation ids bear on which target."""
+    """The tokens of one case, and which observation ids bear on which target.
+
+    `looked` says for each target whether one of them is of an image or a report text.
+    """
 
     tokens: Tokens
     because: dict[str, tuple[str, ...]]
+    looked: dict[str, bool]
     notes: tuple[str, ...]
 
 
@@ -138,7 +142,9 @@ def tokens_of(
                          bool(said)]])  # fmt: skip
     row = xray if xray is not None else np.full(spec.xray.token_size, np.nan)
     tokens = Tokens(present, _row(row), _row(nodules), _row(labs), below[None], mentions[None])
-    return CaseTokens(tokens, {key: tuple(ids) for key, ids in because.items()}, tuple(notes))
+    values = {item.id for item in distinct(parts[Modality.LABS])}
+    looked = {key: not values.issuperset(ids) for key, ids in because.items()}
+    return CaseTokens(tokens, {key: tuple(ids) for key, ids in because.items()}, looked, tuple(notes))
 
 
 def _row(values: npt.NDArray[np.float64]) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,10 @@ from cds.fusion.tokens import CaseTokens, tokens_of
 from cds.fusion.weights import SHIPPED, load_weights
 
 Array = npt.NDArray[np.float64]
+
+NOTHING: Final = "no observation of any modality bears on this finding"
+LABS_ONLY: Final = "not assessed on the images: from laboratory values only"
+"""Laboratory values move a probability; that something is not there, only one who looked can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ class TransformerFusion:
         self._algorithm = Algorithm(name=spec.name, version=spec.version, sha256=spec.sha256, card=spec.card)
 
     def fuse(self, case: Case, evidence: Sequence[Evidence], missing: Sequence[Missing]) -> tuple[Finding, ...]:
-        """One finding per target of the weights, NOT_ASSESSED where nothing bears on it.
+        """One finding per target of the weights, NOT_ASSESSED where no image and no report text bears on it.
 
         Raises
         ------
@@ -97,8 +102,8 @@ class TransformerFusion:
 
     def _finding(self, column: int, target: TargetSpec, read: CaseTokens, scores: _Scores, reason: str) -> Finding:
         because = read.because[target.id]
-        if not because:
-            return self._not_assessed(target)
+        if not read.looked[target.id]:
+            return self._not_assessed(target, because)
         players = [modality for modality, there in zip(MODALITIES, read.tokens.present[0], strict=True) if there]
         probability = float(scores.probability[column])
         return Finding(
@@ -118,13 +123,14 @@ class TransformerFusion:
             reason=reason,
         )
 
-    def _not_assessed(self, target: TargetSpec) -> Finding:
+    def _not_assessed(self, target: TargetSpec, because: tuple[str, ...]) -> Finding:
         return Finding(
             id=target.id,
             code=FINDINGS[target.id],
             assertion=Assertion.NOT_ASSESSED,
             algorithm=self._algorithm,
-            reason="no observation of any modality bears on this finding",
+            because=because,
+            reason=LABS_ONLY if because else NOTHING,
         )
 
 

@@ -33,6 +33,7 @@ _REPORT: Final = {
     "seen on the image; no calibrated probability exists for it": "见于图像，无经校准的概率",
     "stated in a report text; not assessed on the images": "见于报告文本，未在图像上评估",
     "no observation of any modality bears on this finding": "各模态均无与此所见相关的观察",
+    "not assessed on the images: from laboratory values only": "未在图像上评估：仅有检验结果",
     "naive Bayes over published likelihood ratios: the probability is not calibrated and has no interval": (
         "基于已发表似然比的朴素贝叶斯：概率未经校准，无区间"
     ),

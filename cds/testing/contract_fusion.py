@@ -164,6 +164,18 @@ def any_modality_may_be_missing(model: FusionModel, evidence: Sequence[Evidence]
         assert finding.assertion is Assertion.NOT_ASSESSED, f"{finding.id} was concluded from nothing"
 
 
+def laboratory_values_alone_settle_nothing(model: FusionModel, evidence: Sequence[Evidence]) -> None:
+    """That something is there or is not needs an image or a report text that bears on it."""
+    labs = [part for part in evidence if part.modality is Modality.LABS]
+    of_labs = {item.id for part in labs for item in part.observations}
+    for part in _subsets(evidence):
+        for finding in fuse(model, part):
+            settled = finding.assertion in (Assertion.PRESENT, Assertion.ABSENT)
+            assert not (settled and set(finding.because) <= of_labs), (
+                f"{finding.id} is {finding.assertion} by laboratory values only: nobody looked"
+            )
+
+
 def gates_not_passed_are_survived(model: FusionModel, evidence: Sequence[Evidence]) -> None:
     """Evidence whose gate was not passed is used or not, but the findings stay valid."""
     gate = Gate(name="age", passed=False, reason="sample reason")
@@ -190,6 +202,7 @@ CHECKS: Final[tuple[Callable[[FusionModel, Sequence[Evidence]], None], ...]] = (
     doubles_count_once,
     same_input_same_findings,
     any_modality_may_be_missing,
+    laboratory_values_alone_settle_nothing,
     gates_not_passed_are_survived,
     nan_never_becomes_a_finding,
 )

@@ -23,6 +23,7 @@ UNCALIBRATED = "naive Bayes over published likelihood ratios: the probability is
 SURE = math.log(4.0)
 """Log-odds of 80 %: a number that nobody calibrated is UNCERTAIN between 20 and 80 %."""
 NOTHING = "no observation of any modality bears on this finding"
+LABS_ONLY = "not assessed on the images: from laboratory values only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +71,10 @@ class LateFusion:
 
     def _conclude(self, target: str, prior: float, evidence: Sequence[Evidence]) -> Finding:
         strongest = self._strongest(target, evidence)
-        if not strongest:
+        because = tuple(sorted(identifier for _, identifier in strongest.values()))
+        if all(modality is Modality.LABS for modality, _ in strongest):
             return Finding(id=target, code=FINDINGS[target], assertion=Assertion.NOT_ASSESSED, algorithm=ALGORITHM,
-                           reason=NOTHING)  # fmt: skip
+                           because=because, reason=LABS_ONLY if because else NOTHING)  # fmt: skip
         shares: dict[Modality, float] = {}
         for (modality, _), (ratio, _) in sorted(strongest.items()):
             shares[modality] = shares.get(modality, 0.0) + ratio
@@ -89,7 +91,7 @@ class LateFusion:
                 for modality in Modality
                 if modality in shares
             ),
-            because=tuple(sorted(identifier for _, identifier in strongest.values())),
+            because=because,
             reason=UNCALIBRATED,
         )
 

@@ -71,6 +71,13 @@ def test_nothing_that_bears_on_a_finding_leaves_it_not_assessed() -> None:
     assert pneumonia(part(Modality.CT)).assertion is Assertion.NOT_ASSESSED
 
 
+def test_laboratory_values_alone_leave_it_not_assessed() -> None:
+    finding = pneumonia(part(Modality.CT), part(Modality.LABS))
+    assert (finding.assertion, finding.probability) == (Assertion.NOT_ASSESSED, None)
+    assert finding.because == ("labs/1988-5",)
+    assert finding.reason == "not assessed on the images: from laboratory values only"
+
+
 def test_a_certain_image_does_not_make_a_certain_finding() -> None:
     xray = part(Modality.XRAY)
     certain = dataclasses.replace(xray, observations=(dataclasses.replace(xray.observations[0], probability=1.0),))

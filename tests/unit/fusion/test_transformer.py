@@ -60,10 +60,19 @@ def test_with_everything_missing_the_model_would_say_about_the_prevalence() -> N
     assert nothing == pytest.approx(cohort.prevalence, rel=0.35)
 
 
-def test_lung_cancer_without_a_ct_rests_on_what_else_bears_on_it(model: TransformerFusion) -> None:
-    finding = one(fuse(model, parts(Modality.XRAY, Modality.LABS)), "lung_cancer")
-    assert finding.because == ("labs/2039-6",)
-    assert finding.probability is not None
+def test_what_only_laboratory_values_bear_on_is_not_assessed_and_says_so(model: TransformerFusion) -> None:
+    ct_and_labs = fuse(model, parts(Modality.CT, Modality.LABS))
+    xray_and_labs = fuse(model, parts(Modality.XRAY, Modality.LABS))
+    for finding in (one(ct_and_labs, "pneumonia"), one(xray_and_labs, "lung_cancer")):
+        assert (finding.assertion, finding.probability) == (Assertion.NOT_ASSESSED, None)
+        assert finding.reason == "not assessed on the images: from laboratory values only"
+        assert finding.because and all(each.startswith("labs/") for each in finding.because)
+
+
+def test_a_report_text_beside_laboratory_values_gives_a_number(model: TransformerFusion) -> None:
+    finding = one(fuse(model, parts(Modality.LABS, Modality.TEXT)), "pneumonia")
+    assert finding.probability is not None and finding.reason == ""
+    assert {each.partition("/")[0] for each in finding.because} == {"labs", "text"}
 
 
 def test_a_finding_that_nothing_bears_on_is_not_assessed_and_says_why(model: TransformerFusion) -> None:
