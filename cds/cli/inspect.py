@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds.cli.settings import ConfigOption, JsonOption, load
+from cds.cli.studies import study_lines
 from cds.errors import CdsError, ConfigError
 
 
@@ -45,22 +47,8 @@ def state(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    table = Table("State", "Instances", "Attempts", "Delivery")
-    for name in ("Study", "Report", "Reason"):
-        table.add_column(name, overflow="fold")
-    studies = found["studies"]
-    for row in studies if isinstance(studies, list) else []:
-        reports = [report for report in row["reports"] if not report["superseded"]]
-        table.add_row(
-            row["state"],
-            str(row["instances"]),
-            str(row["attempts"]),
-            "\n".join(report["delivery"] for report in reports),
-            row["study_instance_uid"],
-            "\n".join(f"{report['sop_instance_uid']} (revision {report['revision']})" for report in reports),
-            row["reason"],
-        )
-    Console().print(table)
+    for line in study_lines(found["studies"], get_terminal_size().columns):
+        typer.echo(line)
 
 
 def show(

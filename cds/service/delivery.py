@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from cds.service.analysis import defect
 from cds.store import Delivery, Ledger
 from cds.store.report_files import STRUCTURED_REPORTS, StoredFile
 from cds.store.values import DeliverableFile
+
+_LOG: Final = logging.getLogger(__name__)
 
 SR_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -95,7 +98,7 @@ class Courier:
             return True
         peer = self.peers.get(delivery.peer)
         if peer is None:
-            self._refuse(delivery.files, f"no peer {delivery.peer!r} is configured any more")
+            self._refuse(delivery, delivery.files, f"no peer {delivery.peer!r} is configured any more")
             return True
         try:
             self._send(delivery.files, peer)
@@ -113,7 +116,7 @@ class Courier:
     def _deliver_one_by_one(self, delivery: Delivery, peer: Peer, reason: str) -> bool:
         """Find out which files the peer refuses: a PDF it does not take must not cost the report."""
         if len(delivery.files) == 1:
-            self._refuse(delivery.files, reason)
+            self._refuse(delivery, delivery.files, reason)
             return True
         for file in delivery.files:
             try:
@@ -121,7 +124,7 @@ class Courier:
             except DeliveryPostponed as error:
                 return self._postpone(delivery, str(error))
             except DeliveryError as error:
-                self._refuse((file,), str(error))
+                self._refuse(delivery, (file,), str(error))
             else:
                 self._accept((file,), peer)
         return True
@@ -135,13 +138,21 @@ class Courier:
         commit_at = now + timedelta(seconds=self.commitment_after_seconds) if peer.commitment else None
         self.ledger.deliveries.sent([file.delivery_id for file in files], now, commit_at)
 
-    def _refuse(self, files: Sequence[DeliverableFile], reason: str) -> None:
+    def _refuse(self, delivery: Delivery, files: Sequence[DeliverableFile], reason: str) -> None:
+        _LOG.warning(
+            "study %s: FAILED: %d of %d files to peer %s: %s",
+            delivery.study_instance_uid,
+            len(files),
+            len(delivery.files),
+            delivery.peer,
+            reason,
+        )
         self.ledger.deliveries.refused([file.delivery_id for file in files], reason, self.clock())
 
     def _postpone(self, delivery: Delivery, reason: str) -> bool:
         now = self.clock()
         if self.policy.gives_up(delivery.first_at, now):
-            self._refuse(delivery.files, f"given up after {self.policy.give_up_hours:g} h: {reason}")
+            self._refuse(delivery, delivery.files, f"given up after {self.policy.give_up_hours:g} h: {reason}")
         else:
             wait = timedelta(seconds=self.policy.wait_seconds(delivery.attempt, self.chance()))
             self.ledger.deliveries.postponed(delivery, reason, now + wait, now)

@@ -25,6 +25,8 @@ _AT_ONCE: Final = 16
 """How many deliveries are looked up at a time."""
 _LONGEST_REST_SECONDS: Final = 60.0
 """How long a peer that is down is left alone: new reports must not wait for it much longer once it is back."""
+_SILENT_AFTER: Final = 2
+"""A peer that fails so often in a row is down, whatever was sent to it."""
 _BUSY_SECONDS: Final = 5.0
 """How long the queue waits whose database has no room."""
 
@@ -84,20 +86,22 @@ class PeerQueue:
 
     def _heed(self, reached: bool) -> None:
         if reached:
+            if self.misses >= _SILENT_AFTER:
+                _LOG.warning("peer %s is back: what waits for it is delivered", self.peer.name)
             self.misses, self.rests_until = 0, None
             return
         self.misses += 1
-        if self.misses < 2:
+        if self.misses < _SILENT_AFTER:
             return
+        if self.misses == _SILENT_AFTER:
+            _LOG.warning("peer %s takes nothing now and is tried again; 'cds state' says why", self.peer.name)
         policy, now = self.courier.policy, self.courier.clock()
-        rest = min(policy.wait_seconds(self.misses - 2, self.courier.chance()), _LONGEST_REST_SECONDS)
+        rest = min(policy.wait_seconds(self.misses - _SILENT_AFTER, self.courier.chance()), _LONGEST_REST_SECONDS)
         self.rests_until = now + timedelta(seconds=rest)
-        self.courier.ledger.deliveries.give_up(
-            self.peer.name,
-            now - timedelta(hours=policy.give_up_hours),
-            f"given up after {policy.give_up_hours:g} h: peer {self.peer.name!r} was down",
-            now,
-        )
+        reason = f"given up after {policy.give_up_hours:g} h: peer {self.peer.name!r} was down"
+        before = now - timedelta(hours=policy.give_up_hours)
+        if files := self.courier.ledger.deliveries.give_up(self.peer.name, before, reason, now):
+            _LOG.warning("FAILED: %d files to peer %s: %s", files, self.peer.name, reason)
 
 
 @dataclass(slots=True, kw_only=True)

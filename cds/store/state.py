@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, select, true
 
 from cds.store.deliveries import report_delivery
 from cds.store.tables import DELIVERIES, INSTANCES, REPORT_FILES, REPORTS, STUDIES
@@ -13,6 +13,9 @@ from cds.store.values import InstanceState
 
 State = dict[str, Any]
 """JSON, as the documentation of `cds state --json` describes it."""
+
+_WAY: Final = (DELIVERIES.c.peer, DELIVERIES.c.state, DELIVERIES.c.reason, DELIVERIES.c.attempts)
+_TOLD: Final = ("peer", "file", "state", "reason", "attempts")
 
 
 def read_state(connection: Connection, study_instance_uid: str | None) -> State:
@@ -41,6 +44,7 @@ def read_state(connection: Connection, study_instance_uid: str | None) -> State:
                 "instances": counted[row.study_instance_uid],
                 "attempts": row.attempts,
                 "inputs_hash": row.inputs_hash,
+                "changed_at": row.changed_at,
                 "reports": reports[row.study_instance_uid],
             }
             for row in studies
@@ -49,27 +53,27 @@ def read_state(connection: Connection, study_instance_uid: str | None) -> State:
 
 
 def _reports(connection: Connection, study_instance_uid: str | None) -> dict[str, list[State]]:
-    structured = and_(REPORT_FILES.c.report_id == REPORTS.c.id, REPORT_FILES.c.position == 0)
+    """Every revision of every study; `delivery` is the structured report's, `deliveries` are every file's."""
     query = (
-        select(REPORTS, DELIVERIES.c.state)
-        .join(REPORT_FILES, structured)
+        select(REPORTS, REPORT_FILES.c.position, REPORT_FILES.c.name.label("file"), *_WAY)
+        .join(REPORT_FILES, REPORT_FILES.c.report_id == REPORTS.c.id)
         .outerjoin(DELIVERIES, DELIVERIES.c.file_id == REPORT_FILES.c.id)
         .where(_of(REPORTS, study_instance_uid))
-        .order_by(REPORTS.c.revision)
+        .order_by(REPORTS.c.revision, DELIVERIES.c.peer, REPORT_FILES.c.position)
     )
-    rows: dict[int, Any] = {}
-    ways: dict[int, list[str]] = defaultdict(list)
+    revisions: dict[int, list[Any]] = defaultdict(list)
     for row in connection.execute(query):
-        rows[row.id] = row
-        ways[row.id] += [row.state] if row.state is not None else []
+        revisions[row.id].append(row)
     reports: dict[str, list[State]] = defaultdict(list)
-    for row in rows.values():
-        reports[row.study_instance_uid].append(
+    for rows in revisions.values():
+        ways = [row for row in rows if row.peer is not None]
+        reports[rows[0].study_instance_uid].append(
             {
-                "sop_instance_uid": row.sop_instance_uid,
-                "revision": row.revision,
-                "delivery": report_delivery(ways[row.id]),
-                "superseded": row.superseded,
+                "sop_instance_uid": rows[0].sop_instance_uid,
+                "revision": rows[0].revision,
+                "delivery": report_delivery([row.state for row in ways if row.position == 0]),
+                "superseded": rows[0].superseded,
+                "deliveries": [{key: getattr(row, key) for key in _TOLD} for row in ways],
             }
         )
     return reports

@@ -214,6 +214,31 @@ def test_when_the_time_to_try_is_over_everything_that_waits_is_failed_and_says_s
     assert all("given up after 2 h" in study["reason"] for study in ledger.state()["studies"])
 
 
+def test_a_refusal_is_told_in_the_log_with_its_reason(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    town = Town(ledger, "pacs")
+    town.reports(1, "pacs")
+
+    def refuse(*_: str) -> None:
+        raise DeliveryError("0xA900")
+
+    town.post.behave = refuse
+    town.pass_time(until=timedelta(minutes=5))
+    assert caplog.messages == ["study 2.25.1: FAILED: 1 of 1 files to peer pacs: 0xA900"]
+
+
+def test_a_peer_that_goes_silent_and_comes_back_is_told_once_each(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    town = Town(ledger, "pacs")
+    town.reports(20, "pacs")
+    town.post.behave = down
+    town.pass_time(until=timedelta(minutes=10))
+    assert caplog.messages == ["peer pacs takes nothing now and is tried again; 'cds state' says why"]
+    town.post.behave = lambda peer, file: None
+    town.pass_time(until=timedelta(minutes=12))
+    assert caplog.messages[1:] == ["peer pacs is back: what waits for it is delivered"]
+
+
 def test_a_backlog_of_5000_is_looked_at_a_part_at_a_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     town = Town(ledger, "pacs", "other")
     town.reports(5000, "pacs")

@@ -38,6 +38,21 @@ def test_a_companion_that_is_refused_does_not_cost_the_report(book) -> None:
     assert book.study()["state"] == "REPORTED"
 
 
+def test_the_state_names_what_became_of_every_file_at_every_peer(book) -> None:
+    book.arrive()
+    book.reported()
+    (delivery,) = book.ledger.deliveries.due(book.now)
+    report, pdf = ids(delivery)
+    book.ledger.deliveries.refused([pdf], "SOP class not accepted", book.now)
+    book.ledger.deliveries.sent([report], book.now)
+    (entered,) = book.study()["reports"]
+    assert entered["delivery"] == "SENT"
+    assert entered["deliveries"] == [
+        {"peer": "pacs", "file": "r.dcm", "state": "SENT", "reason": "", "attempts": 1},
+        {"peer": "pacs", "file": "r.pdf", "state": "FAILED", "reason": "SOP class not accepted", "attempts": 1},
+    ]
+
+
 def test_a_refused_report_is_failed_and_says_why(book) -> None:
     book.arrive()
     book.reported()
