@@ -12,7 +12,7 @@ from cds import __version__, logs, ports
 from cds.config import Settings, Tables
 from cds.discovery import build, installed, named
 from cds.domain.evidence import Algorithm
-from cds.errors import ConfigError
+from cds.errors import CdsError, ConfigError
 from cds.pipeline import Pipeline
 from cds.reading import Analysis, Reading
 from cds.report.wording import impression
@@ -221,11 +221,18 @@ def _archives(settings: Settings) -> Mapping[str, ports.Archive]:
 def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
     """Load the models; called once, in the worker process.
 
-    A records source that is not usable is told in the log and on every report, and stops nothing:
-    images are worth a report without labs.
+    What cannot be loaded stops the node, with the reason: no study could be read. A records source
+    that is not usable is told in the log and on every report, and stops nothing: images are worth a
+    report without labs.
     """
     logs.configure()
-    work = analysis(settings)
+    try:
+        work = analysis(settings)
+        for extractor in work.pipeline.extractors:
+            if isinstance(extractor, ports.Checkable):
+                extractor.check()
+    except CdsError as error:
+        raise ConfigError(str(error)) from None
     for source in work.records:
         try:
             if isinstance(source, ports.Checkable):

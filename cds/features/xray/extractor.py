@@ -75,8 +75,21 @@ class ChestXray:
             return _missing(f"no radiograph may be read ({reasons})", refused)
         return _missing("the study has no chest radiograph (CR or DX)", ())
 
+    def check(self) -> None:
+        """Load the weights.
+
+        Raises
+        ------
+        ConfigError
+            When they are not there, or are not the ones that their sidecar names.
+        """
+        self._model()
+
+    def _model(self) -> XrayModel:
+        return _model(Path(self._settings.weights) if self._settings.weights else SHIPPED, self._settings.device)
+
     def _read(self, case: Case, chosen: _Candidate, others: int) -> Evidence | Missing:
-        model = _model(Path(self._settings.weights) if self._settings.weights else SHIPPED, self._settings.device)
+        model = self._model()
         reading = model.read(chosen.radiograph.pixels)
         familiar = Gate(
             name="familiar image",
