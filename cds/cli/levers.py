@@ -30,10 +30,11 @@ def register(app: typer.Typer) -> None:
 
 
 def retry(study: Study, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Analyse a study again, with its attempts counted from zero."""
+    """Analyse a study again, with its attempts counted from zero; one that still waits for more is closed now."""
     with _ledger(load(config)) as ledger:
         ledger.levers.retry(study, datetime.now(UTC))
-        _say(ledger, study, "will be analysed again", as_json)
+        state = ledger.state(study)["studies"][0]["state"]
+        _say(ledger, study, "will be analysed" if state == "READY" else f"is {state}", as_json)
 
 
 def discard(study: Study, config: ConfigOption = None, as_json: JsonOption = False) -> None:

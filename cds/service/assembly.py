@@ -10,6 +10,7 @@ from typing import Final
 from cds.ports import Peer, StudyAnnounced
 from cds.service.counts import Counts
 from cds.store import Ledger
+from cds.store.jobs import WAITING
 from cds.store.values import Receiving
 
 _SHORT_SECONDS: Final = 1.0
@@ -18,12 +19,16 @@ _SHORT_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verdict:
-    """Whether a study is complete, and why; `held` of `expected` instances are here, 0 where nobody said."""
+    """Whether a study is complete, and why; `held` of `expected` instances are here, 0 where nobody said.
+
+    `waiting` is what one that is not complete waits for, ``""`` where it is only for silence.
+    """
 
     complete: bool
     reason: str = ""
     held: int = 0
     expected: int = 0
+    waiting: str = ""
 
 
 @dataclass(slots=True)
@@ -85,7 +90,8 @@ class Assembly:
         self._enter_announcements()
         receiving = self._receiving = self._ledger.jobs.receiving()
         open_now = {study.study_instance_uid for study in receiving}
-        self._seen = {uid: seen for uid, seen in self._seen.items() if uid in open_now}
+        for uid in self._seen.keys() - open_now:  # closed by itself, or by an operator
+            self._forget(uid)
         announced = self._ledger.completeness.announced_studies() if receiving else frozenset()
         return sum(self._look(study, study.study_instance_uid in announced) for study in receiving)
 
@@ -114,7 +120,18 @@ class Assembly:
         if quiet_for < min(_SHORT_SECONDS, self._quiet_seconds):
             return False
         verdict = self._announced(study, quiet_for) if announced else self._counted(study, seen, quiet_for)
-        return verdict.complete and self._close(study, verdict)
+        if verdict.complete:
+            return self._close(study, verdict)
+        self._tell(study, verdict)
+        return False
+
+    def _tell(self, study: Receiving, verdict: _Verdict) -> None:
+        """Let the ledger say what the study waits for, where that has changed."""
+        waits = self._ledger.jobs.waits
+        if verdict.waiting and verdict.waiting != study.reason:
+            waits(study, verdict.waiting, held=verdict.held, expected=verdict.expected)
+        elif not verdict.waiting and study.reason.startswith(WAITING):
+            waits(study, "")
 
     def _watched(self, study: Receiving) -> _Seen:
         """The study, timed anew when something has arrived."""
@@ -155,8 +172,14 @@ class Assembly:
             return _Verdict(
                 complete=True, reason=f"complete: all {expected} instances {which}", held=held, expected=expected
             )
-        reason = f"not complete: {held} of {expected} instances {which}; nothing came for {self._longest_seconds:g} s"
-        return _Verdict(complete=quiet_for >= self._longest_seconds, reason=reason, held=held, expected=expected)
+        so_far = f"{held} of {expected} instances {which}"
+        return _Verdict(
+            complete=quiet_for >= self._longest_seconds,
+            reason=f"not complete: {so_far}; nothing came for {self._longest_seconds:g} s",
+            held=held,
+            expected=expected,
+            waiting=f"{WAITING} {so_far}",
+        )
 
     def _by_quiet(self, more: str, quiet_for: float) -> _Verdict:
         reason = f"complete: quiet for {self._quiet_seconds:g} s{more}"
@@ -178,6 +201,9 @@ class Assembly:
             expected=verdict.expected,
             set_aside=self._prior(uid),
         )
-        if state is not None and self._counts is not None:
-            self._counts.forget(uid)
         return state is not None
+
+    def _forget(self, study_instance_uid: str) -> None:
+        del self._seen[study_instance_uid]
+        if self._counts is not None:
+            self._counts.forget(study_instance_uid)

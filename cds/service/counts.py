@@ -16,6 +16,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 10.0
 """After this time a study that waits for more is asked for again: what it lacks may have been deleted."""
+_BELIEVED_SECONDS: Final = 30.0
+"""An answer older than this is none: the peer may have changed, or be gone."""
 _FIRST_PAUSE_SECONDS: Final = 30.0
 _LONGEST_PAUSE_SECONDS: Final = 600.0
 """A peer that does not answer is left alone for so long, doubling."""
@@ -85,10 +87,13 @@ class Counts:
         return self._by_ae_title[known[0]] if known else None
 
     def look(self, study_instance_uid: str, peer: Peer, arrivals: int) -> Told | None:
-        """What the peer last said, None before it has; asks (again) where that is due, without waiting."""
+        """What the peer last said, asked for (again) where that is due, without waiting.
+
+        None before it has answered, after it failed to, and where its answer is too old to be believed.
+        """
         now = self._monotonic()
         with self._lock:
-            told, line = self._told.get(study_instance_uid), self._lines[peer.name]
+            told, line = self._believed(study_instance_uid, now), self._lines[peer.name]
             fresh = told is not None and told.arrivals == arrivals and now - told.asked_at < _AGAIN_SECONDS
             busy = study_instance_uid in self._asking or line.under_way >= _AT_ONCE or now < line.silent_until
             if fresh or busy:
@@ -97,12 +102,16 @@ class Counts:
             line.under_way += 1
         self._run(lambda: self._ask(study_instance_uid, peer, arrivals))
         with self._lock:
-            return self._told.get(study_instance_uid)
+            return self._believed(study_instance_uid, now)
 
     def forget(self, study_instance_uid: str) -> None:
         """The study is complete."""
         with self._lock:
             self._told.pop(study_instance_uid, None)
+
+    def _believed(self, study_instance_uid: str, now: float) -> Told | None:
+        told = self._told.get(study_instance_uid)
+        return told if told is not None and now - told.asked_at <= _BELIEVED_SECONDS else None
 
     def _ask(self, study_instance_uid: str, peer: Peer, arrivals: int) -> None:
         asked_at = self._monotonic()
@@ -125,6 +134,7 @@ class Counts:
                 longer = max(_FIRST_PAUSE_SECONDS, 2 * line.pause_seconds)
                 line.pause_seconds = min(longer, _LONGEST_PAUSE_SECONDS)
                 line.silent_until = self._monotonic() + line.pause_seconds
+                self._told.pop(study_instance_uid, None)
                 return
             line.pause_seconds = line.silent_until = 0.0
             self._told[study_instance_uid] = Told(

@@ -17,6 +17,8 @@ from cds.store.tables import INSTANCES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import Attempt, InstanceState, Job, Receiving, StoredInstance, StudyState
 
 MAX_ATTEMPTS: Final = 3
+WAITING: Final = "waiting:"
+"""How the reason begins of a study that is known to have more than is here."""
 
 
 class Jobs:
@@ -34,13 +36,28 @@ class Jobs:
 
     def receiving(self) -> tuple[Receiving, ...]:
         """Every study that is still arriving."""
-        columns = (STUDIES.c.study_instance_uid, STUDIES.c.arrivals, STUDIES.c.last_received_at)
+        columns = (STUDIES.c.study_instance_uid, STUDIES.c.arrivals, STUDIES.c.last_received_at, STUDIES.c.reason)
         with self._database.reading() as connection:
             rows = connection.execute(select(*columns).where(STUDIES.c.state == StudyState.RECEIVING)).all()
         return tuple(
-            Receiving(study_instance_uid=uid, arrivals=arrivals, last_received_at=datetime.fromisoformat(last))
-            for uid, arrivals, last in rows
+            Receiving(
+                study_instance_uid=uid, arrivals=arrivals, last_received_at=datetime.fromisoformat(last), reason=reason
+            )
+            for uid, arrivals, last, reason in rows
         )
+
+    def waits(self, study: Receiving, reason: str, *, held: int = 0, expected: int = 0) -> None:
+        """Say what a study that is still receiving waits for; ``""``: for nothing but silence."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(STUDIES)
+                .where(
+                    STUDIES.c.study_instance_uid == study.study_instance_uid,
+                    STUDIES.c.state == StudyState.RECEIVING,
+                    STUDIES.c.arrivals == study.arrivals,
+                )
+                .values(reason=reason, held=held, expected=expected)
+            )
 
     def complete(
         self, study: Receiving, reason: str, at: datetime, *, held: int = 0, expected: int = 0, set_aside: str = ""
@@ -55,20 +72,7 @@ class Jobs:
             row = _study(connection, uid)
             if row["state"] != StudyState.RECEIVING or row["arrivals"] != study.arrivals:
                 return None
-            whole = {"completed_by": reason, "held": held, "expected": expected}
-            connection.execute(update(STUDIES).where(STUDIES.c.study_instance_uid == uid).values(**whole))
-            if set_aside:
-                _move(connection, uid, StudyState.SKIPPED, at, set_aside)
-                return StudyState.SKIPPED
-            images = connection.execute(
-                select(func.count()).select_from(INSTANCES).where(_usable(uid), INSTANCES.c.image)
-            ).scalar_one()
-            if not images:
-                reason = "no image in the study: only reports, presentation states or the like"
-                _move(connection, uid, StudyState.SKIPPED, at, reason)
-                return StudyState.SKIPPED
-            _renew(connection, row, at, reason)
-            return StudyState.READY
+            return close_study(connection, row, reason, at, held=held, expected=expected, set_aside=set_aside)
 
     def kept(self, study_instance_uid: str, *, receiving: bool = False) -> tuple[Path, ...]:
         """The files of a study that has been read here, or set aside; of one still `receiving` where that is said.
@@ -214,6 +218,34 @@ class Jobs:
         )
 
 
+def close_study(
+    connection: Connection,
+    row: Mapping[str, Any],
+    reason: str,
+    at: datetime,
+    *,
+    held: int,
+    expected: int,
+    set_aside: str = "",
+) -> StudyState:
+    """End the receiving of the study in `row` (of STUDIES), as `Jobs.complete` says; its state then."""
+    uid = row["study_instance_uid"]
+    whole = {"completed_by": reason, "held": held, "expected": expected}
+    connection.execute(update(STUDIES).where(STUDIES.c.study_instance_uid == uid).values(**whole))
+    if set_aside:
+        _move(connection, uid, StudyState.SKIPPED, at, set_aside)
+        return StudyState.SKIPPED
+    images = connection.execute(
+        select(func.count()).select_from(INSTANCES).where(_usable(uid), INSTANCES.c.image)
+    ).scalar_one()
+    if not images:
+        reason = "no image in the study: only reports, presentation states or the like"
+        _move(connection, uid, StudyState.SKIPPED, at, reason)
+        return StudyState.SKIPPED
+    _renew(connection, row, at, reason)
+    return StudyState.READY
+
+
 def _usable(study_instance_uid: str) -> Any:
     return and_(
         INSTANCES.c.study_instance_uid == study_instance_uid,
@@ -250,7 +282,7 @@ def _last_report(connection: Connection, study_instance_uid: str) -> Row[Any] | 
 def _says_the_same(last: Row[Any], report: StoredReport) -> bool:
     """Whether a new report is the last one over again: the same object, or the same content under another UID."""
     same_content = bool(report.content_hash) and last.content_hash == report.content_hash
-    return same_content or last.sop_instance_uid == report.sop_instance_uid
+    return same_content or bool(last.sop_instance_uid == report.sop_instance_uid)
 
 
 def _move(

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, select, update
 from cds.errors import CdsError
 from cds.store.database import Database, note, stamp
 from cds.store.deliveries import end_study, enter_deliveries
+from cds.store.jobs import WAITING, close_study
 from cds.store.report_files import StoredFile
 from cds.store.tables import DELIVERIES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import DeliveryState, StudyState
 
-_BUSY: Final = frozenset({StudyState.RECEIVING, StudyState.READY, StudyState.RUNNING})
+_BUSY: Final = frozenset({StudyState.READY, StudyState.RUNNING})
 
 
 class Levers:
@@ -25,7 +26,7 @@ class Levers:
         self._database = database
 
     def retry(self, study_instance_uid: str, at: datetime) -> None:
-        """Analyse a study again, with its attempts counted from zero.
+        """Analyse a study again, with its attempts counted from zero; one that is receiving is closed as it is.
 
         Raises
         ------
@@ -34,6 +35,9 @@ class Levers:
         """
         with self._database.writing() as connection:
             state = _state(connection, study_instance_uid)
+            if state is StudyState.RECEIVING:
+                _close(connection, study_instance_uid, at)
+                return
             if state in _BUSY:
                 raise CdsError(f"study {study_instance_uid} is {state}: only a study that has ended can be retried")
             if state is StudyState.IDENTITY_CONFLICT:
@@ -114,6 +118,15 @@ def _state(connection: Connection, study_instance_uid: str) -> StudyState:
     if found is None:
         raise CdsError(f"there is no study {study_instance_uid} here: 'cds state' lists those there are")
     return StudyState(found)
+
+
+def _close(connection: Connection, study_instance_uid: str, at: datetime) -> None:
+    """Wait no longer; where it was known that more is to come, the report will say so."""
+    query = select(STUDIES).where(STUDIES.c.study_instance_uid == study_instance_uid)
+    row = dict(connection.execute(query).mappings().one())
+    waiting = row["reason"].startswith(WAITING)
+    held, expected = (row["held"], row["expected"]) if waiting else (0, 0)
+    close_study(connection, row, "completed by an operator", at, held=held, expected=expected)
 
 
 def _is_of_the_last_run(connection: Connection, study_instance_uid: str) -> bool:

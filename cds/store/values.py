@@ -84,11 +84,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
-    """A study that is still arriving; `arrivals` counts what has come, and changes with each."""
+    """A study that is still arriving; `arrivals` counts what has come, and changes with each.
+
+    `reason` is what the ledger says of it, such as what it waits for.
+    """
 
     study_instance_uid: str
     arrivals: int
     last_received_at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

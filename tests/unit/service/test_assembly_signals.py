@@ -129,6 +129,51 @@ def test_a_study_that_is_to_have_more_is_waited_for_beyond_the_quiet_time(hall: 
     assert hall.study()["state"] == "READY"
 
 
+def test_while_a_study_waits_the_ledger_says_for_what(hall: Hall) -> None:
+    hall.shelf.answer = 3
+    hall.take(1)
+    hall.pass_by(1.1)
+    assert hall.study()["reason"] == "waiting: 1 of 3 instances that peer 'pacs' has"
+    hall.take(2)
+    hall.pass_by(1.1)
+    assert hall.study()["reason"] == "waiting: 2 of 3 instances that peer 'pacs' has"
+
+
+def test_what_a_peer_said_before_it_failed_holds_nothing_up(hall: Hall) -> None:
+    hall.shelf.answer = 3
+    hall.take(1, 2)
+    hall.pass_by(1.1)
+    hall.shelf.down = True
+    hall.pass_by(11)
+    assert (hall.study()["state"], hall.study()["reason"]) == ("RECEIVING", "")
+    hall.pass_by(QUIET)
+    assert hall.study()["state"] == "READY"
+    assert hall.study()["reason"] == "complete: quiet for 30 s; peer 'pacs' did not say how many instances it has"
+    assert hall.study()["expected"] is None
+
+
+def test_an_answer_that_is_not_renewed_is_not_believed_for_longer_than_half_a_minute(hall: Hall) -> None:
+    hall.shelf.answer = 3
+    hall.take(1, 2)
+    hall.pass_by(1.1)
+    hall.held_up = []
+    hall.pass_by(30)
+    assert hall.study()["state"] == "RECEIVING"
+    hall.pass_by(1)
+    assert hall.study()["state"] == "READY"
+
+
+def test_a_study_that_an_operator_closes_is_left_alone(hall: Hall) -> None:
+    hall.shelf.answer = 3
+    hall.take(1, 2)
+    hall.pass_by(1.1)
+    hall.ledger.levers.retry("2.25.1", hall.wall)
+    asked = hall.shelf.asked
+    hall.pass_by(LONGEST)
+    assert (hall.study()["state"], hall.study()["reason"]) == ("READY", "completed by an operator")
+    assert hall.shelf.asked == asked
+
+
 def test_it_is_not_waited_for_beyond_the_longest_time_and_says_what_is_absent(hall: Hall) -> None:
     hall.shelf.answer = 3
     hall.take(1, 2)

@@ -118,7 +118,8 @@ def test_levers_refuse_what_makes_no_sense_and_say_why(book) -> None:
     with pytest.raises(CdsError, match="there is no study"):
         book.ledger.levers.retry("2.25.404", book.now)
     book.arrive()
-    with pytest.raises(CdsError, match="RECEIVING"):
+    book.complete()
+    with pytest.raises(CdsError, match="READY"):
         book.ledger.levers.retry("2.25.1", book.now)
     with pytest.raises(CdsError, match="no report yet"):
         book.ledger.levers.resend("2.25.1", ["pacs"], book.now)

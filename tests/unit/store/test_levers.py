@@ -85,5 +85,31 @@ def test_a_study_that_never_came_is_named(book, lever: str) -> None:
 
 def test_a_study_that_is_worked_on_is_not_retried(book) -> None:
     book.arrive()
-    with pytest.raises(CdsError, match="RECEIVING"):
+    book.complete()
+    with pytest.raises(CdsError, match="READY"):
         book.ledger.levers.retry(STUDY, book.now)
+
+
+def test_a_retry_closes_a_study_that_waits_for_more_and_keeps_what_was_absent(book) -> None:
+    book.arrive()
+    (receiving,) = book.ledger.jobs.receiving()
+    book.ledger.jobs.waits(receiving, "waiting: 1 of 3 instances that peer 'pacs' has", held=1, expected=3)
+    book.ledger.levers.retry(STUDY, book.now)
+    assert book.study()["state"] == "READY"
+    assert book.study()["completed_by"] == "completed by an operator"
+    attempt = book.ledger.jobs.begin(book.job(), book.now)
+    assert (attempt.held, attempt.expected) == (1, 3)
+
+
+def test_a_retry_closes_a_study_of_which_nobody_said_how_much_there_is(book) -> None:
+    book.arrive()
+    book.ledger.levers.retry(STUDY, book.now)
+    attempt = book.ledger.jobs.begin(book.job(), book.now)
+    assert (attempt.held, attempt.expected) == (0, 0)
+    assert book.ledger.jobs.receiving() == ()
+
+
+def test_a_retry_of_what_has_no_image_skips_it(book) -> None:
+    book.arrive(image=False)
+    book.ledger.levers.retry(STUDY, book.now)
+    assert book.study()["state"] == "SKIPPED"
