@@ -16,7 +16,7 @@ from cds_pacs.pdu import Pdu
 from cds_pacs.scp.connections import Connections
 from cds_pacs.scp.data_sets import Buffers
 from cds_pacs.scp.messages import Messages, Released
-from cds_pacs.scp.negotiation import LOCAL_LIMIT_EXCEEDED, Caller, GuestList, Rejection, answers
+from cds_pacs.scp.negotiation import LOCAL_LIMIT_EXCEEDED, Caller, GuestList, Rejection, answers, printable
 from cds_pacs.scp.services import Client, Services
 from cds_pacs.scp.sparing import SparingWarnings
 from cds_pacs.scp.upper_layer import Answer, AssociationRequest, accept, read_request
@@ -61,9 +61,10 @@ class House:
 
 
 class _Rejected(Exception):
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(str(rejection))
+    def __init__(self, rejection: Rejection, calling_ae_title: str, cause: str) -> None:
+        super().__init__(cause)
         self.rejection = rejection
+        self.calling_ae_title = calling_ae_title
 
 
 class Association:
@@ -123,7 +124,11 @@ class Association:
             last_word = pdu.RELEASE_RESPONSE
         except _Rejected as error:
             house.warnings.warn(
-                "association from %s rejected: result, source, reason %s", self.address, error.rejection
+                "association of %r from %s rejected: %s (result, source, reason %s)",
+                error.calling_ae_title,
+                self.address,
+                error,
+                error.rejection,
             )
             last_word = pdu.reject(*error.rejection)
         except (ProtocolError, TooSlow, Leaving) as error:
@@ -165,7 +170,8 @@ class Association:
         if rejection is None and not house.connections.establish(self):
             rejection = LOCAL_LIMIT_EXCEEDED
         if rejection is not None:
-            raise _Rejected(rejection)
+            cause = house.guests.cause(rejection, request, caller)
+            raise _Rejected(rejection, printable(request.calling_ae_title), cause)
         contexts, roles = answers(request)
         wire.send(accept(request, contexts, roles, house.max_pdu_bytes))
         self._established = True

@@ -22,6 +22,14 @@ CALLED_AE_TITLE_UNKNOWN: Final[Rejection] = (1, 1, 7)
 PROTOCOL_VERSION_NOT_SUPPORTED: Final[Rejection] = (1, 2, 2)
 LOCAL_LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 
+_CAUSES: Final = {
+    APPLICATION_CONTEXT_NOT_SUPPORTED: "its application context is not DICOM's",
+    PROTOCOL_VERSION_NOT_SUPPORTED: "its protocol version is not ours",
+    LOCAL_LIMIT_EXCEEDED: "there are as many associations as there may be",
+}
+_NAMED: Final = 8
+"""So many peers are named to whoever looks for a typo."""
+
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -59,12 +67,41 @@ class GuestList:
             return CALLED_AE_TITLE_UNKNOWN
         return None if self._knows(request.calling_ae_title, caller) else CALLING_AE_TITLE_UNKNOWN
 
+    def cause(self, rejection: Rejection, request: AssociationRequest, caller: Caller) -> str:
+        """Why it is rejected, in words for the log; holds nothing from the network but sanitised AE titles."""
+        if rejection == CALLED_AE_TITLE_UNKNOWN:
+            return f"it calls {printable(request.called_ae_title)!r}, and we are {self._called!r}"
+        if rejection == CALLING_AE_TITLE_UNKNOWN:
+            return self._why_unknown(request.calling_ae_title, caller)
+        return _CAUSES[rejection]
+
+    def _why_unknown(self, calling_ae_title: str, caller: Caller) -> str:
+        namesakes = [peer for peer, _ in self._peers if peer.ae_title.strip() == calling_ae_title]
+        if not namesakes:
+            return f"{printable(calling_ae_title)!r} is no peer; there are: {self._named()}"
+        names = " or ".join(repr(peer.name) for peer in namesakes)
+        if any(_proves_to_be(peer, caller) for peer in namesakes):
+            return f"its address is not in 'addresses' of peer {names}"
+        if not caller.certificate:
+            return f"it showed no certificate, which peer {names} must"
+        return f"its certificate is not that of peer {names}"
+
+    def _named(self) -> str:
+        titles = sorted({peer.ae_title.strip() for peer, _ in self._peers})
+        more = f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
+        return (", ".join(map(repr, titles[:_NAMED])) or "none") + more
+
     def _knows(self, calling_ae_title: str, caller: Caller) -> bool:
         namesakes = [(peer, networks) for peer, networks in self._peers if peer.ae_title.strip() == calling_ae_title]
         proven = [networks for peer, networks in namesakes if _proves_to_be(peer, caller)]
         if self._accept_unknown:
             return bool(proven) or not namesakes
         return any(_is_within(caller.address, networks) for networks in proven)
+
+
+def printable(ae_title: str) -> str:
+    """What a caller names itself, safe for a log: printable ASCII, at most 16 characters (PS3.5 table 6.2-1, AE)."""
+    return "".join(character if " " <= character <= "~" else "?" for character in ae_title[:16])
 
 
 def _proves_to_be(peer: Peer, caller: Caller) -> bool:
