@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-OURS: Final = ("cds", "cds_pacs", "cds_csv", "cds_fusion_late", "cds_hl7", "knowledge_graph")
+OURS: Final = ("cds", "cds_pacs", "cds_csv", "cds_dicomweb", "cds_fusion_late", "cds_hl7", "knowledge_graph")
 
 
 def configure(level: int = logging.INFO) -> None:

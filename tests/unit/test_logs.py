@@ -1,6 +1,7 @@
 import json
 import logging
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,8 @@ def test_the_words_of_a_warning_never_reach_the_log(fresh_logging: object, capsy
     out = capsys.readouterr().err
     assert "CANARY" not in out
     assert [json.loads(line)["logger"] for line in out.splitlines()] == ["py.warnings"]
+
+
+def test_every_plugin_of_this_repository_is_one_of_ours() -> None:
+    plugins = Path(__file__).parents[2] / "plugins"
+    assert {folder.parent.name for folder in plugins.glob("*/__init__.py")} <= set(logs.OURS)

@@ -204,3 +204,10 @@ def test_nothing_is_asked_of_a_peer_with_another_certificate(secured: Unruly, au
 def test_a_secured_peer_needs_a_certificate_of_ours(secured: Unruly, archive: DicomArchive) -> None:
     with pytest.raises(ArchiveError, match=r"node\.tls"):
         archive.instances("2.25.1", secured.peer(tls=True), calling_ae_title="CDS")
+
+
+def test_a_peer_that_is_down_is_told_by_the_error_and_by_no_library(caplog: pytest.LogCaptureFixture) -> None:
+    nobody = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
+    with pytest.raises(ArchiveError, match="is it running"):
+        DicomArchive(ArchiveSettings()).instances("2.25.1", nobody, calling_ae_title="CDS")
+    assert caplog.records == []
