@@ -23,6 +23,12 @@ ASSERTIONS: Final[Mapping[str, Bilingual]] = MappingProxyType(
     }
 )
 
+SUSPECTED: Final[Bilingual] = ("suspected", "疑似")
+"""PRESENT, where the number behind it was never measured on patients."""
+
+SPREAD: Final[Bilingual] = ("model spread", "模型间差异")
+INTERVAL: Final[Bilingual] = ("95 % interval", "95%区间")
+
 MODALITIES: Final[Mapping[str, Bilingual]] = MappingProxyType(
     {
         "chest_xray": ("chest X-ray", "胸部X线"),
@@ -80,7 +86,7 @@ FIELDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
         "revision": ("Revision", "版本"),
         "finding": ("Finding", "所见"),
         "site": ("Site", "部位"),
-        "probability": ("Probability (95 % interval)", "概率（95%区间）"),
+        "probability": ("Probability (interval)", "概率（区间）"),
         "analyte": ("Analyte", "项目"),
         "value": ("Value", "结果"),
         "reference": ("Reference", "参考范围"),

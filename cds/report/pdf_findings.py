@@ -13,12 +13,24 @@ from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.report.because import told
 from cds.report.chinese import chinese
-from cds.report.labels import ASSERTIONS, FIELDS, MODALITIES, SEXES, Bilingual
+from cds.report.labels import FIELDS, MODALITIES, SEXES, Bilingual
 from cds.report.pdf_drawings import ProbabilityBar, ShareBar
 from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
 from cds.report.source import SourceHeader
 from cds.report.told import sizes_said_earlier
-from cds.report.wording import DECIMALS, base, measure, one_line, percent, place, probability, span
+from cds.report.wording import (
+    DECIMALS,
+    asserted,
+    base,
+    interval_name,
+    measure,
+    measured,
+    one_line,
+    percent,
+    place,
+    probability,
+    span,
+)
 
 BAR: Final = 46 * mm
 MOST_IN_FULL: Final = 12
@@ -125,7 +137,7 @@ def _compact(page: Page, report: Report) -> list[Flowable]:
             page.cell(f"{each.code.text('en')} {each.code.meaning_zh}", bold=True),
             " ".join(place(each.site)),
             ", ".join(measure(size) for size in each.measurements),
-            page.cell(" ".join(ASSERTIONS[each.assertion]), colour=ASSERTION_COLOURS[each.assertion]),
+            page.cell(" ".join(asserted(each.assertion, each.calibrated_on)), colour=ASSERTION_COLOURS[each.assertion]),
             probability(each.probability, each.interval)
             if each.probability is not None
             else _reason(page, each.reason, 7.2),
@@ -142,12 +154,12 @@ def _what(page: Page, finding: Finding) -> list[Flowable]:
     if english:
         made.append(page.text(f"{english} {chinese if chinese != english else ''}", 7.6))
     if finding.measurements:
-        made.append(page.text(", ".join(measure(each) for each in finding.measurements), 7.6))
+        made += page.both(measured(finding.measurements), 7.6)
     return made
 
 
 def _said(page: Page, finding: Finding) -> list[Flowable]:
-    english, chinese = ASSERTIONS[finding.assertion]
+    english, chinese = asserted(finding.assertion, finding.calibrated_on)
     colour = ASSERTION_COLOURS[finding.assertion]
     return [page.text(english.upper(), 8.2, bold=True, colour=colour), page.text(chinese, 8, colour=colour)]
 
@@ -156,7 +168,8 @@ def _sure(page: Page, finding: Finding) -> list[Flowable]:
     if finding.probability is None:
         return _reason(page, finding.reason or "no calibrated probability exists for it", 8)
     colour = ASSERTION_COLOURS[finding.assertion]
-    interval = f"  ({span(finding.interval)})" if finding.interval else ""
+    name = " ".join(interval_name(finding.calibrated_on))
+    interval = f"  ({name} {span(finding.interval)})" if finding.interval else ""
     exact = f"{finding.probability:.{DECIMALS}f}"
     if finding.interval:
         exact += f" ({finding.interval[0]:.{DECIMALS}f} to {finding.interval[1]:.{DECIMALS}f})"

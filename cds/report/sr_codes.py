@@ -43,8 +43,8 @@ LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendant
 CHINESE: Final = Code("zh-CN", "RFC5646", "Chinese (China)")  # CID 5000
 
 # what no public scheme has
-INTERVAL_LOW: Final = _private("probability_low", "Lower bound of 95 % interval of probability")
-INTERVAL_HIGH: Final = _private("probability_high", "Upper bound of 95 % interval of probability")
+INTERVAL_LOW: Final = _private("probability_low", "Lower bound of the interval of the probability")
+INTERVAL_HIGH: Final = _private("probability_high", "Upper bound of the interval of the probability")
 BASE: Final = _private("probability_base", "Base value that the contributions start from")
 SAID_EARLIER: Final = _private("said_earlier", "Size in an earlier report")
 NOTICE: Final = _private("notice", "Decision support notice")

@@ -16,8 +16,8 @@ from cds.errors import ReportError
 from cds.report.chinese import chinese
 from cds.report.json_form import as_json
 from cds.report.json_shape import CodeJson, FindingJson, LabJson, MeasurementJson, ReportJson, SiteJson
-from cds.report.labels import ASSERTIONS, BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
-from cds.report.wording import number, one_line, percent, unit
+from cds.report.labels import BANNER, FIELDS, KINDS, MODALITIES, SECTIONS, Bilingual
+from cds.report.wording import asserted, interval_name, number, one_line, percent, span, unit
 
 COLOURS = {"PRESENT": "bold red", "UNCERTAIN": "bold yellow", "ABSENT": "green", "NOT_ASSESSED": "dim"}
 BAR_CELLS = 12
@@ -107,15 +107,19 @@ class _Shown:
 
     def _row(self, finding: FindingJson) -> tuple[RenderableType, ...]:
         assertion = finding["assertion"]
-        about = [self._site(finding["site"]), ", ".join(_measure(each) for each in finding["measurements"])]
+        about = [self._site(finding["site"]), *(self._size(each) for each in finding["measurements"])]
         name = Text.assemble((self._code(finding["code"]), "bold"), *(f"\n{line}" for line in about if line))
-        return (Text(self._label(ASSERTIONS[assertion]), style=COLOURS[assertion]), name, self._sure(finding))
+        said = asserted(assertion, finding["calibrated_on"])
+        return (Text(self._label(said), style=COLOURS[assertion]), name, self._sure(finding))
 
     def _site(self, site: SiteJson | None) -> str:
         if site is None:
             return ""
         side = site["laterality"]
         return f"{self._code(side)} {self._code(site['region'])}" if side else self._code(site["region"])
+
+    def _size(self, measurement: MeasurementJson) -> str:
+        return f"{self._code(measurement['quantity']).lower()} {_measure(measurement)}"
 
     def _sure(self, finding: FindingJson) -> Text:
         value = finding["probability"]
@@ -126,7 +130,8 @@ class _Shown:
         text = Text.assemble(("█" * filled, colour), ("░" * (BAR_CELLS - filled), "dim"), f" {percent(value)}")
         interval = finding["interval"]
         if interval is not None:
-            text.append(f" ({percent(interval[0])} – {percent(interval[1])})", style="dim")
+            name = self._label(interval_name(finding["calibrated_on"]))
+            text.append(f"\n{name} {span((interval[0], interval[1]))}", style="dim")
         return text
 
     def _lines(self, section: str, lines: list[Text]) -> list[RenderableType]:

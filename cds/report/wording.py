@@ -11,7 +11,7 @@ from cds.domain.evidence import Assertion, Measurement, Missing, Site
 from cds.domain.finding import Contribution, Finding, Statement
 from cds.errors import ReportError
 from cds.report.chinese import chinese as translated
-from cds.report.labels import ASSERTIONS, MODALITIES, Bilingual
+from cds.report.labels import ASSERTIONS, INTERVAL, MODALITIES, SPREAD, SUSPECTED, Bilingual
 
 NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Control characters, lone surrogates and non-characters: never part of a text that leaves the house."""
@@ -26,7 +26,8 @@ URGENCY: Final = (Assertion.PRESENT, Assertion.UNCERTAIN, Assertion.ABSENT, Asse
 
 SIMULATED: Final = "simulated"
 """How `Finding.calibrated_on` begins where no patient was measured; the sentence itself must say so."""
-
+OF_MODEL: Final = "see "
+"""How `Finding.calibrated_on` begins where a model's own number stands: its interval is what its members span."""
 
 DECIMALS: Final = 3
 """Of a probability: calibration sets of some thousand cases carry no more, and their intervals much less."""
@@ -98,6 +99,13 @@ def measure(measurement: Measurement) -> str:
     return number(measurement.value) + unit(measurement.unit)
 
 
+def measured(measurements: Iterable[Measurement]) -> Bilingual:
+    """``"long axis 9.1 mm, short axis 7.3 mm"`` and its Chinese."""
+    kept = tuple(measurements)
+    english = ", ".join(f"{each.quantity.text('en').lower()} {measure(each)}" for each in kept)
+    return english, "，".join(f"{each.quantity.text('zh')} {measure(each)}" for each in kept)
+
+
 def unit(ucum: str) -> str:
     """A UCUM unit after a number, as one writes it: ``" mm³"`` for ``"mm3"``; nothing for ``"1"``."""
     if ucum in ("", "1"):
@@ -120,6 +128,18 @@ def _sized(findings: Iterable[Finding]) -> tuple[float, Measurement, Finding] | 
     return max(sizes, key=lambda size: size[0]) if sizes else None
 
 
+def asserted(assertion: str, calibrated_on: str) -> Bilingual:
+    """What is said of a finding; nothing that was learned from a simulated cohort is called present."""
+    if assertion == Assertion.PRESENT and calibrated_on.startswith(SIMULATED):
+        return SUSPECTED
+    return ASSERTIONS[assertion]
+
+
+def interval_name(calibrated_on: str) -> Bilingual:
+    """What the bounds of a probability are: of an ensemble alone, only how far its members lie apart."""
+    return SPREAD if calibrated_on.startswith((SIMULATED, OF_MODEL)) else INTERVAL
+
+
 def sentence(finding: Finding) -> Bilingual:
     """One finding as one sentence: what, where, how large, how sure, or why not."""
     english, chinese = [finding.code.text("en")], [finding.code.text("zh")]
@@ -127,11 +147,10 @@ def sentence(finding: Finding) -> Bilingual:
     if where[0]:
         english.append(f" ({where[0]})")
         chinese.append(f"（{where[1]}）")
-    said = ASSERTIONS[finding.assertion]
+    said = asserted(finding.assertion, finding.calibrated_on)
     english.append(f": {said[0]}")
     chinese.append(f"：{said[1]}")
-    sizes = ", ".join(f"{m.quantity.text('en').lower()} {measure(m)}" for m in finding.measurements)
-    sizes_zh = "，".join(f"{m.quantity.text('zh')} {measure(m)}" for m in finding.measurements)
+    sizes, sizes_zh = measured(finding.measurements)
     if sizes:
         english.append(f", {sizes}")
         chinese.append(f"，{sizes_zh}")
@@ -146,8 +165,9 @@ def _how_sure(finding: Finding) -> Bilingual:
     if finding.probability is not None:
         english, chinese = f", probability {percent(finding.probability)}", f"，概率 {percent(finding.probability)}"
         if finding.interval is not None:
-            english += f" (95 % interval {span(finding.interval)})"
-            chinese += f"（95%区间 {span(finding.interval)}）"
+            name = interval_name(finding.calibrated_on)
+            english += f" ({name[0]} {span(finding.interval)})"
+            chinese += f"（{name[1]} {span(finding.interval)}）"
         if finding.calibrated_on.startswith(SIMULATED):
             english += ", learned from a simulated cohort, never measured on patients"
             chinese += "，依据模拟队列，未经患者验证"
@@ -161,7 +181,7 @@ def _group_sentence(group: Sequence[Finding]) -> Bilingual:
     """Several findings of one code and one assertion as one sentence, with the largest of them."""
     if len(group) == 1:
         return sentence(group[0])
-    code, said = group[0].code, ASSERTIONS[group[0].assertion]
+    code, said = group[0].code, asserted(group[0].assertion, group[0].calibrated_on)
     english, chinese = f"{code.text('en')}: {len(group)}, {said[0]}", f"{code.text('zh')}：{len(group)} 处，{said[1]}"
     largest = _sized(group)
     if largest is not None:

@@ -77,7 +77,8 @@ def test_the_page_says_what_was_found_how_sure_from_what_and_what_was_missing(tm
     for expected in (
         "Wang XiaoDong (王小东)",
         "MRN-4711 (HOSPITAL)",
-        "84 % (71–91 %)",
+        "84 % (95 % interval",
+        "71–91 %)",
         "laboratory: C reactive protein 96.5 mg/L",
         "96.5 mg/L ↑ H",
         "+31.0 points",

@@ -31,8 +31,10 @@ def test_the_terminal_says_what_was_found_how_sure_from_what_and_what_was_missin
     said = " ".join(shown(full_report(tmp_path)).split())
     for expected in (
         "AI decision support, unverified",
-        "84 % (71 % – 91 %)",
-        "8.24 mm, 293.1 mm³",
+        "84 %",
+        "95 % interval 71–91 %",
+        "diameter 8.24 mm",
+        "volume 293.1 mm³",
         "laboratory: C reactive protein 96.5 mg/L",
         "chest X-ray +31.0",
         "Fleischner Society 2017",

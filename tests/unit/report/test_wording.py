@@ -46,8 +46,23 @@ def test_the_impression_speaks_of_the_present_first_and_of_the_missing_last() ->
 
 def test_a_number_that_no_patient_stands_behind_says_so_in_its_own_sentence() -> None:
     english, chinese = sentence(replace(pneumonia(), calibrated_on="simulated cohort 1: no real patients"))
-    assert english.endswith("(95 % interval 71–91 %), learned from a simulated cohort, never measured on patients.")
-    assert chinese.endswith("依据模拟队列，未经患者验证。")
+    assert english == (
+        "Pneumonia (right lung): suspected, probability 84 % (model spread 71–91 %), learned from a simulated cohort,"
+        " never measured on patients."
+    )
+    assert chinese == "肺炎（右肺）：疑似，概率 84 %（模型间差异 71–91 %），依据模拟队列，未经患者验证。"
+
+
+def test_what_is_absent_by_a_simulated_cohort_is_still_called_absent() -> None:
+    assert (
+        sentence(replace(not_cancer(), calibrated_on="simulated cohort 1"))[0].partition(": ")[2].startswith("absent")
+    )
+
+
+def test_the_interval_of_an_image_model_is_the_spread_of_its_members() -> None:
+    english, chinese = sentence(replace(pneumonia(), calibrated_on="see docs/model-card-xray.md"))
+    assert ": present, probability 84 % (model spread 71–91 %)" in english
+    assert "模型间差异" in chinese
 
 
 def test_an_impression_without_a_positive_says_so_first() -> None:
