@@ -29,6 +29,17 @@ SHORT_AXIS: Final = Code("103340004", "SCT", "Short Axis")
 IN_MM: Final = {"mm": 1.0, "cm": 10.0}
 
 CANCER: Final = frozenset(FINDINGS[key] for key in ("lung_cancer", "lung_metastasis"))
+NODULES: Final = frozenset(FINDINGS[key] for key in ("lung_nodule", "lung_mass"))
+BEFORE: Final = frozenset({"prior report", "order"})
+"""Parts of the note of a text observation that is of an earlier report, or of what the examination is for."""
+DENIED_OR_OTHERS: Final = re.compile(r"said then[^;]*: absent|said of:")
+"""In such a note: the earlier report denied it, or it is said of a relative."""
+NAMED_BEFORE: Final = (
+    "; the guideline is for nodules found by chance, and an earlier report or the order already names a nodule: it may"
+    " not apply here",
+    "；该指南适用于偶然发现的结节，而既往报告或申请单已提及结节，此处可能不适用",
+)
+"""The guideline's scope: found incidentally, 35 years or older, no known cancer, no immunosuppression."""
 RISK_SIGNS: Final = frozenset(FINDINGS[key] for key in ("emphysema", "fibrosis"))
 """Emphysema and pulmonary fibrosis are risk factors in the guideline's section on risk."""
 
@@ -82,7 +93,8 @@ def recommend(case: Case, evidence: Sequence[Evidence]) -> tuple[Recommendation,
         )
         return (_recommendation("preconditions", "measurement", text, because, applies=False),)
     largest = max(nodules, key=lambda nodule: (nodule.diameter_mm, nodule.id))
-    return tuple(_rows(largest, multiple=len(seen) > 1, risks=_risks(case, evidence), because=because))
+    known = NAMED_BEFORE if _named_before(evidence) else ("", "")
+    return tuple(_rows(largest, len(seen) > 1, _risks(case, evidence), because, known))
 
 
 def measure(item: Observation) -> Nodule | None:
@@ -153,6 +165,19 @@ def _mentioned(evidence: Sequence[Evidence], concepts: Iterable[Code]) -> bool:
     )
 
 
+def _named_before(evidence: Sequence[Evidence]) -> bool:
+    """Whether an earlier report, or the order, speaks of a nodule: what is followed was not found by chance now."""
+    return any(
+        item.concept in NODULES
+        and item.assertion is not Assertion.ABSENT
+        and BEFORE & set(item.note.split("; "))
+        and not DENIED_OR_OTHERS.search(item.note)
+        for part in evidence
+        if part.modality is Modality.TEXT
+        for item in part.observations
+    )
+
+
 def _stated(term: re.Pattern[str], texts: Sequence[str]) -> bool:
     """Whether any clause of the texts states the term, neither negated nor of a relative."""
     clauses = (clause for text in texts for clause in CLAUSE.split(text))
@@ -167,8 +192,9 @@ def _texts(case: Case) -> Iterable[str]:
 
 
 def _rows(
-    nodule: Nodule, *, multiple: bool, risks: tuple[Risk, ...], because: tuple[str, ...]
+    nodule: Nodule, multiple: bool, risks: tuple[Risk, ...], because: tuple[str, ...], caveat: tuple[str, str]
 ) -> Iterable[Recommendation]:
+    """The rows that hold, each with the `caveat` at its end."""
     size = rounded_mm(nodule.diameter_mm)
     known = (
         f"mean diameter {size} mm; no history of cancer or immunosuppression is on record, please check",
@@ -176,7 +202,10 @@ def _rows(
     )
     for advice in advise(nodule.kind or NoduleType.SOLID, nodule.diameter_mm, multiple=multiple, risks=risks):
         when = _when(advice, assumed=nodule.kind is None)
-        text = (f"{when[0]}{advice.text[0]} ({known[0]}).", f"{when[1]}{advice.text[1]}（{known[1]}）。")
+        text = (
+            f"{when[0]}{advice.text[0]} ({known[0]}){caveat[0]}.",
+            f"{when[1]}{advice.text[1]}（{known[1]}）{caveat[1]}。",
+        )
         yield _recommendation(advice.table, advice.row, text, because)
     if nodule.kind is None:
         for kind in (NoduleType.GROUND_GLASS, NoduleType.PART_SOLID):

@@ -30,6 +30,7 @@ class Relation(StrEnum):
     INVESTIGATED_BY = "investigated_by"
     FOLLOWED_BY = "followed_by"
     RISK_FACTOR_OF = "risk_factor_of"
+    REQUIRES = "requires"
 
 
 OBSERVED = frozenset({Kind.FINDING, Kind.LAB, Kind.RISK, Kind.DISEASE})
@@ -41,6 +42,7 @@ ENDS: dict[Relation, tuple[frozenset[Kind], frozenset[Kind]]] = {
     Relation.INVESTIGATED_BY: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.EXAMINATION})),
     Relation.FOLLOWED_BY: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.EXAMINATION})),
     Relation.RISK_FACTOR_OF: (OBSERVED, frozenset({Kind.DISEASE})),
+    Relation.REQUIRES: (frozenset({Kind.DISEASE}), frozenset({Kind.FINDING})),
 }
 """The kinds that may stand at either end of a relation."""
 

@@ -12,11 +12,14 @@ from cds.domain.evidence import Assertion, Evidence, Modality, Observation
 from cds.domain.finding import Finding, Statement, StatementKind
 from cds.domain.records import LabResult
 from cds.domain.report import Case
+from cds.domain.vocabulary import ANATOMY
 from cds.errors import KnowledgeError
 from knowledge_graph.graph import Network
 from knowledge_graph.model import Kind
 from knowledge_graph.wording import contradiction_text
 
+OPACITY: Final = "lung_opacity"
+BILATERAL: Final = "bilateral_opacities"
 UNCERTAIN: Final = 0.5
 """How sure an UNCERTAIN mention is."""
 SURE: Final = 0.8
@@ -31,11 +34,17 @@ RULE: Final = "Comparison of the report text with the image model (no literature
 
 @dataclass(slots=True)
 class Seen:
-    """Concepts by key, with how sure it is (0..1), and the observations that each rests on."""
+    """Concepts by key, with how sure it is (0..1), and the observations that each rests on.
+
+    `concluded` are those that a finding says are there; of the `doubtful` no finding and, where there is none,
+    no observation says more than that they may be.
+    """
 
     present: dict[str, float] = field(default_factory=dict)
     absent: dict[str, float] = field(default_factory=dict)
     because: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    concluded: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
 
     def add(self, key: str, assertion: Assertion, sure: float, because: Iterable[str]) -> None:
         """Note one more observation of a concept; the surest counts.
@@ -56,16 +65,40 @@ class Seen:
 def seen(network: Network, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Seen:
     """All that the graph can use: findings and imaging and text observations by code, laboratory values by LOINC."""
     result = Seen()
+    said: dict[str, set[Assertion]] = {}
     for finding in findings:
         if _usable(finding.assertion) and (key := network.key_of_code.get(finding.code)):
             result.add(key, finding.assertion, _sure(finding.assertion, finding.probability), finding.because)
+            said.setdefault(key, set()).add(finding.assertion)
+    result.concluded = {key for key, each in said.items() if Assertion.PRESENT in each}
+    found = frozenset(said)
     for part in evidence:
         for item in part.observations:
             if part.modality is Modality.LABS:
                 _add_lab(network, case, item, result)
             elif _usable(item.assertion) and (key := network.key_of_code.get(item.concept)):
                 result.add(key, item.assertion, _sure(item.assertion, item.probability), (item.id,))
+                if key not in found:
+                    said.setdefault(key, set()).add(item.assertion)
+    result.doubtful = {key for key, each in said.items() if key in result.present and Assertion.PRESENT not in each}
+    if _one_sided(network, evidence, findings):
+        result.absent[BILATERAL] = 1.0
     return result
+
+
+def _one_sided(network: Network, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> bool:
+    """Whether every opacity whose side is known lies in the same lung; False where a side is not known."""
+    items = [item for part in evidence if part.modality is not Modality.LABS for item in part.observations]
+    seen_now = [(item.concept, item.assertion, item.site) for item in items]
+    seen_now += [(finding.code, finding.assertion, finding.site) for finding in findings]
+    sides = {
+        site.laterality if site else None
+        for code, assertion, site in seen_now
+        if assertion in (Assertion.PRESENT, Assertion.UNCERTAIN)
+        and (key := network.key_of_code.get(code))
+        and OPACITY in network.ascent(key)
+    }
+    return len(sides) == 1 and bool(sides & {ANATOMY["right"], ANATOMY["left"]})
 
 
 def contradictions(network: Network, evidence: Sequence[Evidence]) -> tuple[Statement, ...]:

@@ -73,7 +73,7 @@ class Differential:
         self._background: dict[str, float] = {}
 
     def rank(self, present: Mapping[str, float], absent: Mapping[str, float] | None = None) -> tuple[Candidate, ...]:
-        """The diseases that at least one observation supports, the likeliest first.
+        """The diseases that at least one observation supports, and none excludes, the likeliest first.
 
         Parameters
         ----------
@@ -82,10 +82,16 @@ class Differential:
         """
         seen = _most_specific(self.network, present)
         missing = {key: sure for key, sure in sorted((absent or {}).items()) if key not in seen}
-        candidates = [self._judge(disease, seen, missing) for disease in self._diseases]
+        possible = [disease for disease in self._diseases if not self._requires(disease) & missing.keys()]
+        candidates = [self._judge(disease, seen, missing) for disease in possible]
         found = {candidate.disease: candidate for candidate in candidates if candidate.supporting}
         telling = [candidate for candidate in found.values() if not self._repeats(candidate, found)]
         return tuple(sorted(telling, key=lambda candidate: (-candidate.score, candidate.disease)))
+
+    def _requires(self, disease: str) -> frozenset[str]:
+        """What must be there for a disease to be one, by its definition: where it is absent, so is the disease."""
+        general = self.network.ascent(disease)
+        return frozenset(edge.object for key in general for edge in self.network.outgoing(key, Relation.REQUIRES))
 
     def _repeats(self, candidate: Candidate, found: Mapping[str, Candidate]) -> bool:
         """Whether a kind of a disease explains no more than the disease itself, and so tells a reader nothing."""

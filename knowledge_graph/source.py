@@ -58,9 +58,10 @@ class ThoraxGraph:
         """Statements with paths and citations, and guideline recommendations; see `cds.ports.KnowledgeSource`."""
         observed = seen(self._network, case, evidence, findings)
         ranked = self._differential.rank(observed.present, observed.absent)
-        likely = [candidate for candidate in ranked if candidate.score > 0.0][: self._most]
+        likely = [candidate for candidate in ranked if candidate.score > 0.0]
+        open_to_doubt = [candidate for candidate in likely if candidate.disease not in observed.concluded]
         statements = (
-            *(self._statement(candidate, observed) for candidate in likely),
+            *(self._statement(candidate, observed) for candidate in open_to_doubt[: self._most]),
             *self._follow_ups(likely[:EXAMINED], observed),
             *contradictions(self._network, evidence)[: self._most],
         )
@@ -82,7 +83,7 @@ class ThoraxGraph:
             object=self._network.nodes[candidate.disease].code,
             citation=strongest.path[-1].citation,
             path=self._steps(edges),
-            text=differential_text(self._network, candidate),
+            text=differential_text(self._network, candidate, observed.doubtful),
             because=_because(observed, (reason.observed for reason in reasons)),
             score=round(candidate.score, 3),
         )

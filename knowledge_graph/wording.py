@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from cds.domain.code import Code
@@ -13,14 +13,16 @@ SHOWN: Final = 4
 """A sentence names at most so many observations; the paths name all."""
 
 
-def differential_text(network: Network, candidate: Candidate) -> tuple[str, str]:
-    """Which disease to consider, what speaks for it and what against it."""
+def differential_text(
+    network: Network, candidate: Candidate, doubtful: Collection[str] = frozenset()
+) -> tuple[str, str]:
+    """Which disease to consider, what speaks for it and what against it; the `doubtful` are called possible."""
     disease = network.nodes[candidate.disease].code
-    english = f"Consider {_inside(disease.meaning)}: supported by {_english(network, candidate.supporting)}"
-    chinese = f"考虑{disease.text('zh')}：支持点为{_chinese(network, candidate.supporting)}"
+    english = f"Consider {_inside(disease.meaning)}: supported by {_english(network, candidate.supporting, doubtful)}"
+    chinese = f"考虑{disease.text('zh')}：支持点为{_chinese(network, candidate.supporting, doubtful)}"
     if candidate.contradicting:
-        english += f"; against it: {_english(network, candidate.contradicting)}"
-        chinese += f"；不支持点为{_chinese(network, candidate.contradicting)}"
+        english += f"; against it: {_english(network, candidate.contradicting, doubtful)}"
+        chinese += f"；不支持点为{_chinese(network, candidate.contradicting, doubtful)}"
     return f"{english}.", f"{chinese}。"
 
 
@@ -53,20 +55,27 @@ def contradiction_text(concept: Code, denied: bool, probability: float | None) -
     )
 
 
-def _english(network: Network, reasons: Sequence[Reason]) -> str:
+def _english(network: Network, reasons: Sequence[Reason], doubtful: Collection[str]) -> str:
     names = [
-        f"{'no ' if reason.absent else ''}{_inside(network.nodes[reason.observed].code.meaning)}"
+        f"{_how(reason, doubtful)[0]}{_inside(network.nodes[reason.observed].code.meaning)}"
         for reason in reasons[:SHOWN]
     ]
     more = [f"{len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
     return _listed(names + more)
 
 
-def _chinese(network: Network, reasons: Sequence[Reason]) -> str:
+def _chinese(network: Network, reasons: Sequence[Reason], doubtful: Collection[str]) -> str:
     names = [
-        f"{'无' if reason.absent else ''}{network.nodes[reason.observed].code.text('zh')}" for reason in reasons[:SHOWN]
+        f"{_how(reason, doubtful)[1]}{network.nodes[reason.observed].code.text('zh')}" for reason in reasons[:SHOWN]
     ]
     return "、".join(names) + (f"等{len(reasons)}项" if len(reasons) > SHOWN else "")
+
+
+def _how(reason: Reason, doubtful: Collection[str]) -> tuple[str, str]:
+    """The word before an observation: that it is absent, or that nothing says more than that it may be there."""
+    if reason.absent:
+        return "no ", "无"
+    return ("possible ", "可能的") if reason.observed in doubtful else ("", "")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -226,3 +226,37 @@ def test_no_nodule_gives_no_recommendation() -> None:
     assert of() == ()
     absent = Observation(id="chest_ct/nodule/1", concept=FINDINGS["lung_nodule"], assertion=Assertion.ABSENT)
     assert of(absent) == ()
+
+
+def said_before(note: str, assertion: Assertion = Assertion.NOT_ASSESSED, key: str = "lung_nodule") -> Evidence:
+    mention = Observation(id="text/1/0", concept=FINDINGS[key], assertion=assertion, note=note)
+    return Evidence(modality=Modality.TEXT, algorithm=ALGORITHM, observations=(mention,))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        said_before("prior report; said then on 2025-01-02: present"),
+        said_before("prior report; said then: uncertain", key="lung_mass"),
+        said_before("order; asked for, not found", Assertion.UNCERTAIN),
+    ],
+)
+def test_a_nodule_that_was_named_before_may_be_outside_the_guidelines_scope(more: Evidence) -> None:
+    for row in of(nodule(1, 7.0, 7.0), more=(more,)):
+        assert row.applies
+        assert "the guideline is for nodules found by chance" in row.text[0]
+        assert row.text[0].endswith("it may not apply here.")
+        assert row.text[1].endswith("此处可能不适用。")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        said_before("prior report; said then on 2025-01-02: absent"),
+        said_before("prior report; said then: present; said of: family"),
+        said_before("", Assertion.PRESENT),
+        said_before("prior report; said then: present", key="consolidation"),
+    ],
+)
+def test_a_nodule_that_nobody_named_before_is_taken_as_found_by_chance(more: Evidence) -> None:
+    assert all("by chance" not in row.text[0] for row in of(nodule(1, 7.0, 7.0), more=(more,)))

@@ -125,3 +125,11 @@ def test_the_order_of_what_was_seen_is_irrelevant() -> None:
     one = DIFFERENTIAL.rank({"cavity": 1.0, "consolidation": 0.7, "crp_high": 1.0})
     other = DIFFERENTIAL.rank({"crp_high": 1.0, "consolidation": 0.7, "cavity": 1.0})
     assert one == other
+
+
+def test_what_a_disease_requires_excludes_it_where_it_is_absent() -> None:
+    assert "parapneumonic_effusion" in scores("consolidation", "crp_high", "pneumonia")
+    assert "parapneumonic_effusion" not in scores(
+        "consolidation", "crp_high", "pneumonia", absent=("pleural_effusion",)
+    )
+    assert "ards" in scores("consolidation") and "ards" not in scores("consolidation", absent=("bilateral_opacities",))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from cds.domain.code import Code
-from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation
+from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation, Site
 from cds.domain.finding import Finding, Knowledge, StatementKind
 from cds.domain.records import LabResult, Records
 from cds.domain.report import Case
 from cds.domain.study import Patient, Study
-from cds.domain.vocabulary import FINDINGS
+from cds.domain.vocabulary import ANATOMY, FINDINGS
 from cds.errors import KnowledgeError
 from knowledge_graph.load import load
 from knowledge_graph.source import ThoraxGraph
@@ -185,3 +185,56 @@ def test_a_denial_is_no_reason_for_what_another_source_shows() -> None:
     for order in (evidence, evidence[::-1]):
         (first, *_) = GRAPH.consult(case(), order, ()).statements
         assert first.because == ("chest_xray/cavity",)
+
+
+def differential(*findings: Finding, evidence: tuple[Evidence, ...] = ()) -> dict[str, str]:
+    found = GRAPH.consult(case(), evidence, findings).statements
+    return {each.object.meaning: each.text[0] for each in found if each.kind is StatementKind.DIFFERENTIAL}
+
+
+def opacities(*sides: str) -> Evidence:
+    items = tuple(
+        Observation(
+            id=f"text/{number}",
+            concept=FINDINGS["consolidation"],
+            site=Site(region=ANATOMY["lung"], laterality=ANATOMY[side] if side else None),
+        )
+        for number, side in enumerate(sides)
+    )
+    return Evidence(modality=Modality.TEXT, algorithm=ALGORITHM, observations=items)
+
+
+@pytest.mark.parametrize(
+    ("sides", "possible"),
+    [(("right",), False), (("left", "left"), False), (("right", "left"), True), (("bilateral",), True), (("",), True)],
+)
+def test_ards_is_not_considered_where_opacities_are_known_to_be_of_one_lung(
+    sides: tuple[str, ...], possible: bool
+) -> None:
+    names = differential(evidence=(opacities(*sides),))
+    assert any("respiratory distress" in name for name in names) == possible
+
+
+def test_empyema_is_not_offered_where_there_is_no_effusion() -> None:
+    effusion = finding("pleural_effusion", assertion=Assertion.ABSENT)
+    crp = lab("high", 90.0, Code("1988-5", "LN", "C reactive protein"))
+    without = differential(finding("consolidation"), finding("pneumonia"), evidence=(crp,))
+    denied = differential(finding("consolidation"), finding("pneumonia"), effusion, evidence=(crp,))
+    assert "Parapneumonic effusion or empyema" in without
+    assert "Parapneumonic effusion or empyema" not in denied
+
+
+def test_what_was_concluded_already_is_not_offered_as_a_differential() -> None:
+    opacity, concluded = finding("consolidation"), finding("pneumonia", 0.9)
+    unsure = finding("pneumonia", 0.5, Assertion.UNCERTAIN)
+    assert "Pneumonia" not in differential(opacity, concluded)
+    assert "Pneumonia" in differential(opacity, unsure)
+
+
+def test_what_may_be_there_supports_as_possible() -> None:
+    opacity, unsure = finding("consolidation"), finding("pneumonia", 0.5, Assertion.UNCERTAIN)
+    image = seen(Modality.XRAY, "pneumonia", probability=0.5)
+    said = " ".join(differential(opacity, unsure, evidence=(image,)).values())
+    assert "possible pneumonia" in said and "by pneumonia" not in said
+    sure = " ".join(differential(opacity, finding("pneumonia", 0.9)).values())
+    assert "pneumonia" in sure and "possible pneumonia" not in sure
