@@ -31,7 +31,9 @@ def _summary(study: Mapping[str, Any], ways: Sequence[Mapping[str, Any]]) -> str
     for way in ways:
         peers[way["peer"]][way["state"]] += 1
     since = study["changed_at"][:19].replace("T", " ")
-    parts = [study["state"], f"{since} UTC", f"{study['instances']} instances", f"attempt {study['attempts']}"]
+    number, attempts = study["instances"], study["attempts"]
+    parts = [study["state"], f"{since}Z", f"{number} instance{'' if number == 1 else 's'}"]
+    parts += [f"attempt {attempts}"] if attempts > 1 else []
     return "  ".join([*parts, *(f"{peer}: {_counted(states)}" for peer, states in peers.items())])
 
 

@@ -20,7 +20,11 @@ def study(*ways: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def test_a_study_has_two_lines_and_its_uid_one_of_its_own() -> None:
     lines = list(study_lines([study(way("pacs", "sr", "SENT"), way("pacs", "pdf", "SENT"))], 80))
-    assert lines == [STUDY, "  REPORTED  2026-01-02 03:04:05 UTC  135 instances  attempt 1  pacs: SENT"]
+    assert lines == [STUDY, "  REPORTED  2026-01-02 03:04:05Z  135 instances  pacs: SENT"]
+
+
+def test_a_second_attempt_is_named() -> None:
+    assert list(study_lines([study(attempts=2, instances=1)], 80))[1].endswith("  1 instance  attempt 2")
 
 
 def test_the_reason_stands_where_a_delivery_failed_or_waits() -> None:
