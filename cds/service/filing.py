@@ -36,7 +36,10 @@ _BYTES: Final = 16 << 20
 """One batch; a larger one makes the durable writes no cheaper."""
 _LOOK_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 2.0
-_HALF: Final = 0.5
+_NEARLY_FULL: Final = 0.75
+_CALM_SECONDS: Final = 0.06
+_LONGEST_WAIT_SECONDS: Final = 1.0
+"""Filing waits for a pause in what arrives, for so long at most: disk and processors serve the sender first."""
 _NICENESS: Final = 7
 _ORPHANED_WRITER_SECONDS: Final = 10.0
 
@@ -67,13 +70,14 @@ class Filer:
         self._durable = durable
         self._monotonic = monotonic
         self._journals: list[_Pending] = []
+        self._traffic = Traffic()
         self._filing = threading.Lock()
         self._stopping = threading.Event()
         self.trouble = ""
         """Why nothing can be filed now; what arrives waits in the journals."""
         self._threads = [
             threading.Thread(target=self._run, args=(_NICENESS, 0.0), name="cds-filer", daemon=True),
-            threading.Thread(target=self._run, args=(0, _HALF), name="cds-filer-in-need", daemon=True),
+            threading.Thread(target=self._run, args=(0, _NEARLY_FULL), name="cds-filer-in-need", daemon=True),
         ]
 
     def recover(self, folder: Path) -> int:
@@ -107,7 +111,7 @@ class Filer:
         self._journals.append(self._pending(reader))
 
     def start(self) -> None:
-        """File in threads of its own: one that leaves the processor to others, one for when a journal is half full."""
+        """File in threads of its own: one that leaves the processor to others, one for a journal that is nearly full."""
         for thread in self._threads:
             thread.start()
 
@@ -148,6 +152,9 @@ class Filer:
         told = ""
         pause = _LOOK_SECONDS
         while not self._stopping.wait(pause):
+            if not at_least_full and self._traffic.is_dense(self._monotonic(), self._reserved()):
+                pause = _LOOK_SECONDS
+                continue
             try:
                 pause = 0.0 if self.run_once(at_least_full) else _LOOK_SECONDS
                 if told:
@@ -160,6 +167,10 @@ class Filer:
             except Exception as error:  # the journals keep what came; a defect must not end filing for ever
                 defect("filing", error)
                 pause = _RETRY_SECONDS
+
+    def _reserved(self) -> int:
+        """A number that grows with everything that arrives."""
+        return sum(journal.reader.reserved for journal in self._journals)
 
     def _pending(self, reader: JournalReader) -> _Pending:
         epoch, _, position = self._ledger.arrivals.filed(reader.ring.name).partition(":")
@@ -212,6 +223,23 @@ class Filer:
         digest = _sha256(content, facts)
         name = BlobStore.name(facts.arrival.sop_instance_uid, digest)
         return replace(facts.arrival, sha256=digest, blob=name), facts.at, NewBlob(name, content)
+
+
+class Traffic:
+    """Tells whether instances are arriving one upon the other, and have not done so for too long."""
+
+    def __init__(self) -> None:
+        self._arrived = 0
+        self._last_at = float("-inf")
+        self._since = float("-inf")
+
+    def is_dense(self, now: float, arrived: int) -> bool:
+        """Whether filing should wait, given all that has `arrived` until `now` (monotonic seconds)."""
+        if arrived != self._arrived:
+            if now - self._last_at >= _CALM_SECONDS:
+                self._since = now
+            self._arrived, self._last_at = arrived, now
+        return now - self._last_at < _CALM_SECONDS and now - self._since < _LONGEST_WAIT_SECONDS
 
 
 class _Pending:

@@ -12,7 +12,7 @@ import pytest
 
 from cds.errors import ConfigError, OutOfResources
 from cds.ports import StudyAnnounced
-from cds.service.filing import Filer
+from cds.service.filing import Filer, Traffic
 from cds.service.intake import JournalIntake
 from cds.store import Ledger
 from cds.store.durable import make_folder
@@ -235,3 +235,14 @@ def test_the_moment_up_to_which_all_is_filed_stands_still_while_something_waits(
     assert house.filer.filed_through() == 200.0
     house.file()
     assert house.filer.filed_through() == 300.0
+
+
+def test_filing_waits_for_a_pause_in_dense_traffic_but_not_for_ever() -> None:
+    traffic = Traffic()
+    assert traffic.is_dense(10.0, 4096)
+    assert traffic.is_dense(10.02, 4096)
+    assert not traffic.is_dense(10.1, 4096)
+    verdicts = [traffic.is_dense(20.0 + 0.02 * step, 4096 * (step + 2)) for step in range(100)]
+    assert verdicts == [True] * 50 + [False] * 50
+    assert not traffic.is_dense(30.0, 4096 * 101)
+    assert traffic.is_dense(40.0, 4096 * 200)
