@@ -19,7 +19,7 @@ from knowledge_graph.query import Candidate, Differential
 from knowledge_graph.wording import differential_text, follow_up_text
 
 NAME: Final = "thorax-graph"
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 CARD: Final = "docs/knowledge-graph.md"
 EXAMINED: Final = 3
 """For so many of the likeliest diseases the next examinations are named."""

@@ -8,11 +8,11 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph
 
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
-from cds.domain.records import LabResult
+from cds.domain.records import LabResult, TextKind
 from cds.domain.report import Report
 from cds.report.chinese import chinese
 from cds.report.identity import device_uid, instance_uid
-from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, TEXT_KINDS
+from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, TEXT_KINDS, Bilingual
 from cds.report.laboratory import judged
 from cds.report.pdf_style import AMBER_INK, GREEN, GREY, INK, RED, Page, gap
 from cds.report.told import ORDER_ID, Passage, gaps, limits, passage
@@ -95,7 +95,7 @@ def texts(page: Page, report: Report) -> list[Flowable]:
     rows: list[Row] = [
         [
             f"{each.concept.text('en')} {each.concept.meaning_zh}",
-            " ".join(ASSERTIONS[each.assertion]),
+            " ".join(_standing(report, each)),
             _quoted(page, passage(report, each)),
             _origin(report, each),
         ]
@@ -111,6 +111,13 @@ def _quoted(page: Page, found: Passage) -> Flowable:
     parts = [part.replace("\n", " ") for part in (found.before, found.words, found.after)]
     before, words, after = map(page.fonts.markup, parts)
     return Paragraph(f'“{before}<font name="{page.fonts.bold}">{words}</font>{after}”', page.style(8))
+
+
+def _standing(report: Report, observation: Observation) -> Bilingual:
+    """What the passage says of now; of an earlier report, that it is one."""
+    report_id = observation.span.report_id if observation.span else ""
+    earlier = any(each.report_id == report_id and each.kind is TextKind.PRIOR for each in report.case.records.texts)
+    return TEXT_KINDS["prior"] if earlier else ASSERTIONS[observation.assertion]
 
 
 def _origin(report: Report, observation: Observation) -> str:

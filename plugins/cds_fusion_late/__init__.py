@@ -18,7 +18,7 @@ from cds.domain.vocabulary import FINDINGS
 from cds.errors import ConfigError, FusionError
 from cds_fusion_late.ratios import likelihood_ratio
 
-ALGORITHM = Algorithm(name="cds-fusion-late", version="1")
+ALGORITHM = Algorithm(name="cds-fusion-late", version="2")
 UNCALIBRATED = "naive Bayes over published likelihood ratios: the probability is not calibrated and has no interval"
 SURE = math.log(4.0)
 """Log-odds of 80 %: a number that nobody calibrated is UNCERTAIN between 20 and 80 %."""

@@ -92,6 +92,13 @@ def test_the_page_says_what_was_found_how_sure_from_what_and_what_was_missing(tm
         assert expected in said, expected
 
 
+def test_a_passage_of_an_earlier_report_is_called_that_and_not_present(tmp_path: Path, read_page: Read) -> None:
+    said = " ".join(read_page(page_of(full_report(tmp_path), tmp_path)).split())
+    row = said.rpartition("Passage 原文")[2].partition("“FINDINGS: right lower lobe consolidation.”")[0]
+    assert "earlier report" in row
+    assert "present" not in row
+
+
 def test_the_page_of_a_revision_names_what_it_replaces(tmp_path: Path, read_page: Read) -> None:
     said = read_page(page_of(revised_report(tmp_path), tmp_path))
     assert "2 (replaces 2.25.12345678901234567890)" in said
