@@ -111,7 +111,7 @@ class Filer:
         self._journals.append(self._pending(reader))
 
     def start(self) -> None:
-        """File in threads of its own: one that leaves the processor to others, one for a journal that is nearly full."""
+        """File in threads of its own: one that leaves the processor to others, one for a nearly full journal."""
         for thread in self._threads:
             thread.start()
 
