@@ -10,7 +10,6 @@ from typing import Final
 from cds.domain.code import Code
 from cds.domain.evidence import Modality, Observation
 
-
 VARIABILITY: Final = 0.25
 """A volume that changed by less may be the same: scans repeated on one day differ by up to 25 %.
 
