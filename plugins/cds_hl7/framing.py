@@ -82,7 +82,7 @@ class Blocks:
             if len(self._content) > self._limit:
                 self._too_long = True
         if self._too_long:
-            del self._content[HEAD_BYTES:]
+            del self._content[min(HEAD_BYTES, self._limit) :]
 
     def _ended(self, fault: Fault) -> Block:
         block = Block(bytes(self._content), Fault.TOO_LONG if self._too_long else fault)
