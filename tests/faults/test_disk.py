@@ -71,8 +71,8 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(on_small_
     with full(stage.data_dir), stage.pulse():
         assert stage.send(instance(3, 1, size=LARGE)) == [OUT_OF_RESOURCES]
         assert stage.send(*[instance(2, number, size=200_000) for number in range(1, 6)]) == [0x0000] * 5
-        stage.wait(lambda: stage.ready()[0] == 503, "/readyz to say so")
-        assert "journals" in stage.ready()[1]
+        stage.wait(lambda: "journals" in stage.ready()[1], "/readyz to say so")
+        assert stage.ready()[0] == 503
     send_until(stage, instance(3, 1, size=LARGE), 0x0000)
     stage.check()
     assert stage.ready()[0] == 200
