@@ -29,7 +29,7 @@ from cds.domain.network import (
     StudyAnnounced,
     Tls,
 )
-from cds.domain.records import Identity, Records
+from cds.domain.records import Arrivals, Identity, Records
 from cds.domain.report import Case, EncodedReport, Report
 from cds.domain.study import Study
 
@@ -67,6 +67,7 @@ __all__ = [
     "Spool",
     "StudyAnnounced",
     "Tls",
+    "Watched",
     "Writer",
 ]
 
@@ -151,6 +152,23 @@ class RecordsSource(Protocol):
 
     def records_for(self, study: Study) -> Records:
         """Join by identity and time; what was seen and not used stands in ``rejected``."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """What a records source may offer beside its door: whose records came after a report was made."""
+
+    def arrivals(self, since: str) -> Arrivals:
+        """Which patients' records came or changed since a position that an earlier call gave.
+
+        ``""`` asks for the present position only, and names nobody. A call may name a part of them; the next one,
+        from the position it gives, names the rest.
+
+        Raises
+        ------
+        EvidenceError
+            When the source cannot be asked now.
+        """
 
 
 @runtime_checkable

@@ -92,3 +92,15 @@ class Records:
             texts=self.texts + other.texts,
             rejected=self.rejected + other.rejected,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Which patients' records came or changed at a source, up to `position`.
+
+    `position` is the source's own word for how far it looked: text that the host keeps and gives back, and does
+    not read. `patients` may name a patient more than once, and one about whom nothing came; it leaves out nobody.
+    """
+
+    position: str
+    patients: tuple[Identity, ...] = field(repr=False, default=())
