@@ -1,13 +1,9 @@
-"""Reports to write, with tiny DICOM files of our own making; every value is invented."""
+"""Reports to write; every value is invented."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-
-import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cds.domain.code import Code
 from cds.domain.evidence import (
@@ -37,8 +33,8 @@ from cds.domain.report import Case, Report
 from cds.domain.study import Instance, Patient, Series, Study
 from cds.domain.vocabulary import ANATOMY, FINDINGS
 from cds.report.wording import impression
+from support.images import STUDY, series_of
 
-STUDY = "1.2.826.0.1.3680043.8.498.1001"
 CREATED = datetime(2026, 3, 2, 9, 30, 15, tzinfo=UTC)
 SOFTWARE = Algorithm(name="cds-pacs", version="0.1.0")
 XRAY_NET = Algorithm(name="chest-xray-net", version="1.0.0", sha256="a" * 64, card="docs/model-card-xray.md")
@@ -52,51 +48,6 @@ VOLUME = Code("118565006", "SCT", "Volume", "体积")
 CRP = Code("1988-5", "LN", "C reactive protein", "C反应蛋白")
 WBC = Code("6690-2", "LN", "Leukocytes", "白细胞计数")
 HOSTILE = 'No <b>bold</b> & "fever" </para><font size="90">x</font>\x00\x1b[31m \u202egnihton'
-
-
-def write_image(folder: Path, number: int, *, modality: str, name: str = "Wang^XiaoDong=王^小东", **more: str) -> Path:
-    """A valid small image: a bright disc on a gradient, 64 x 64."""
-    ds = Dataset()
-    ds.SpecificCharacterSet = more.pop("charset", "ISO_IR 192")
-    ds.PatientName, ds.PatientID, ds.IssuerOfPatientID = name, "MRN-4711", "HOSPITAL"
-    ds.PatientBirthDate, ds.PatientSex, ds.PatientAge = "19650412", "F", "060Y"
-    ds.StudyInstanceUID, ds.StudyID, ds.AccessionNumber = STUDY, "S77", "ACC-9001"
-    ds.StudyDate, ds.StudyTime, ds.StudyDescription = "20260302", "085900", "Chest"
-    ds.ReferringPhysicianName = "Doe^Jane"
-    ds.SeriesInstanceUID, ds.Modality = f"{STUDY}.{2 if modality == 'CT' else 1}", modality
-    ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}.{number}"
-    ds.SOPClassUID = CTImageStorage if modality == "CT" else DigitalXRayImageStorageForPresentation
-    ds.InstanceNumber, ds.Rows, ds.Columns = number, 64, 64
-    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
-    ds.RescaleSlope, ds.RescaleIntercept = 1, 0
-    for keyword, value in more.items():
-        setattr(ds, keyword, value)
-    row, column = np.mgrid[:64, :64]
-    pixels = np.where((row - 30) ** 2 + (column - 24) ** 2 < 49, 60, -900 + 4 * row)
-    ds.PixelData = pixels.astype("<i2").tobytes()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    ds.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
-    path = folder / f"{modality}{number}.dcm"
-    ds.save_as(path, enforce_file_format=True)
-    return path
-
-
-def series_of(folder: Path, modality: str, count: int, **more: str) -> Series:
-    uid = f"{STUDY}.{2 if modality == 'CT' else 1}"
-    instances = tuple(
-        Instance(
-            sop_instance_uid=f"{uid}.{number}",
-            sop_class_uid=str(CTImageStorage if modality == "CT" else DigitalXRayImageStorageForPresentation),
-            path=write_image(folder, number, modality=modality, **more),
-            instance_number=number,
-            rows=64,
-            columns=64,
-        )
-        for number in range(1, count + 1)
-    )
-    return Series(series_instance_uid=uid, modality=modality, instances=instances, body_part="CHEST")
 
 
 def study_of(*series: Series) -> Study:
@@ -148,75 +99,75 @@ def records() -> Records:
 
 
 def evidence(xray: Instance | None, ct: Series | None) -> tuple[Evidence, ...]:
-    parts: list[Evidence] = []
-    if xray is not None:
-        parts.append(
-            Evidence(
-                modality=Modality.XRAY,
-                algorithm=XRAY_NET,
-                observations=(
-                    Observation(
-                        id="chest_xray/pneumonia",
-                        concept=FINDINGS["pneumonia"],
-                        probability=0.8125,
-                        interval=(0.7, 0.9),
-                        source=xray.sop_instance_uid,
-                    ),
-                ),
-                key_image=xray.sop_instance_uid,
-                heat_map=tuple(
-                    tuple(max(0.0, 1.0 - ((r - 6) ** 2 + (c - 5) ** 2) / 20) for c in range(14)) for r in range(14)
-                ),
-                gates=(Gate(name="view is frontal", passed=True, reason="PA"),),
-                limits=("Trained on children of one hospital.",),
-            )
-        )
-    if ct is not None:
-        parts.append(
-            Evidence(
-                modality=Modality.CT,
-                algorithm=CT_NET,
-                observations=(
-                    Observation(
-                        id="chest_ct/nodule/1",
-                        concept=FINDINGS["lung_nodule"],
-                        source=ct.series_instance_uid,
-                        measurements=(Measurement(quantity=DIAMETER, value=8.24, unit="mm"),),
-                    ),
-                ),
-                key_image=ct.instances[0].sop_instance_uid,
-                gates=(Gate(name="slice thickness", passed=True, reason="3 mm, at most 5 mm"),),
-            )
-        )
-    parts.append(
-        Evidence(
-            modality=Modality.LABS,
-            algorithm=LABS_RULES,
-            observations=(
-                Observation(
-                    id="labs/1988-5",
-                    concept=CRP,
-                    measurements=(Measurement(quantity=CRP, value=96.5, unit="mg/L"),),
-                    source="labs.csv:2",
-                ),
+    images = ([xray_evidence(xray)] if xray is not None else []) + ([ct_evidence(ct)] if ct is not None else [])
+    return (*images, labs_evidence(), text_evidence())
+
+
+def xray_evidence(xray: Instance) -> Evidence:
+    return Evidence(
+        modality=Modality.XRAY,
+        algorithm=XRAY_NET,
+        observations=(
+            Observation(
+                id="chest_xray/pneumonia",
+                concept=FINDINGS["pneumonia"],
+                probability=0.8125,
+                interval=(0.7, 0.9),
+                source=xray.sop_instance_uid,
             ),
-        )
+        ),
+        key_image=xray.sop_instance_uid,
+        heat_map=tuple(tuple(max(0.0, 1.0 - ((r - 6) ** 2 + (c - 5) ** 2) / 20) for c in range(14)) for r in range(14)),
+        gates=(Gate(name="view is frontal", passed=True, reason="PA"),),
+        limits=("Trained on children of one hospital.",),
     )
-    parts.append(
-        Evidence(
-            modality=Modality.TEXT,
-            algorithm=TEXT_RULES,
-            observations=(
-                Observation(
-                    id="text/prior-1/27",
-                    concept=FINDINGS["consolidation"],
-                    span=Span(report_id="prior-1", start=10, end=41),
-                    source="prior-1",
-                ),
+
+
+def ct_evidence(ct: Series) -> Evidence:
+    return Evidence(
+        modality=Modality.CT,
+        algorithm=CT_NET,
+        observations=(
+            Observation(
+                id="chest_ct/nodule/1",
+                concept=FINDINGS["lung_nodule"],
+                source=ct.series_instance_uid,
+                measurements=(Measurement(quantity=DIAMETER, value=8.24, unit="mm"),),
             ),
-        )
+        ),
+        key_image=ct.instances[0].sop_instance_uid,
+        gates=(Gate(name="slice thickness", passed=True, reason="3 mm, at most 5 mm"),),
     )
-    return tuple(parts)
+
+
+def labs_evidence() -> Evidence:
+    return Evidence(
+        modality=Modality.LABS,
+        algorithm=LABS_RULES,
+        observations=(
+            Observation(
+                id="labs/1988-5",
+                concept=CRP,
+                measurements=(Measurement(quantity=CRP, value=96.5, unit="mg/L"),),
+                source="labs.csv:2",
+            ),
+        ),
+    )
+
+
+def text_evidence() -> Evidence:
+    return Evidence(
+        modality=Modality.TEXT,
+        algorithm=TEXT_RULES,
+        observations=(
+            Observation(
+                id="text/prior-1/27",
+                concept=FINDINGS["consolidation"],
+                span=Span(report_id="prior-1", start=10, end=41),
+                source="prior-1",
+            ),
+        ),
+    )
 
 
 def pneumonia(because: str = "chest_xray/pneumonia") -> Finding:

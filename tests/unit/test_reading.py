@@ -16,7 +16,7 @@ from cds.pipeline import Pipeline
 from cds.reading import Analysis, Reading
 from cds.store import Attempt, Job
 from cds.store.values import StoredInstance
-from support.reports import series_of
+from support.images import series_of
 
 ALGORITHM = Algorithm(name="test", version="1")
 

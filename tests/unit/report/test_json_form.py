@@ -18,7 +18,8 @@ from cds.domain.evidence import Span
 from cds.errors import ReportError
 from cds.report.json_form import JsonReport, as_json
 from cds.report.sr import StructuredReport
-from support.reports import CREATED, STUDY, full_report, xray_only_report
+from support.images import STUDY
+from support.reports import CREATED, full_report, xray_only_report
 
 PROMISED = {
     "study_instance_uid",

@@ -18,13 +18,13 @@ from cds.report.labels import SECTIONS
 from cds.report.pdf import SOP_CLASS, EncapsulatedPdf
 from cds.report.pdf_findings import person
 from cds.report.pdf_fonts import MISSING_GLYPH, find
+from support.images import series_of
 from support.reports import (
     HOSTILE,
     full_report,
     many_nodules_report,
     records,
     revised_report,
-    series_of,
     study_of,
     xray_only_report,
 )

@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from cds.domain.study import Instance
 from cds.report.pixels import LONGEST_SIDE, crop, heat_colours, heated, jpeg, shown
-from support.reports import series_of
+from support.images import series_of
 
 
 def one(folder: Path, modality: str, **more: str) -> Instance:

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from cds.errors import ReportError
 from cds.report.source import SourceHeader, read_header
-from support.reports import abstained, report_of, series_of, study_of
+from support.images import series_of
+from support.reports import abstained, report_of, study_of
 
 
 def header_of(folder: Path, **more: str) -> SourceHeader:

@@ -19,10 +19,10 @@ from cds.domain.report import Report
 from cds.errors import ReportError
 from cds.report.sr import StructuredReport
 from cds.report.viewers import ensure_viewable
+from support.images import STUDY, series_of
 from support.reports import (
     CREATED,
     HOSTILE,
-    STUDY,
     abstained,
     evidence,
     full_report,
@@ -30,7 +30,6 @@ from support.reports import (
     pneumonia,
     report_of,
     revised_report,
-    series_of,
     study_of,
     xray_only_report,
 )

@@ -21,7 +21,8 @@ from cds.report.source import read_header
 from cds.report.sr import StructuredReport
 from cds.report.told import limits
 from cds.report.validity import CUT, FIRST, KEPT, LEFT_OUT, MOST_CHARACTERS, NOT_KEPT, REWRITTEN, valid
-from support.reports import abstained, evidence, report_of, series_of, study_of
+from support.images import series_of
+from support.reports import abstained, evidence, report_of, study_of
 
 Run = Callable[[str, Path], str]
 NAME_OF = {
