@@ -28,7 +28,8 @@ class Script:
     """What the stand-in does, run by run, and what it did; kept in a folder, so that it outlives crashes.
 
     Words: ``ok``, ``slow`` (half a second), ``crash`` (the process exits), ``hang`` (until
-    `release`), ``unusable``, ``error``, ``defect``. After the last word everything is ``ok``.
+    `release`), ``unusable``, ``error``, ``defect``. After the last word everything is ``ok``. A study
+    that is read ahead (`cds.service.ahead`) is no attempt: that uses no word, and counts as no run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,7 +74,7 @@ def _load(folder: Path) -> Analyse:
 
 def _analyse(script: Script, attempt: Attempt) -> AnalysisResult:
     uid = attempt.job.study_instance_uid
-    word = script.next_word(uid)
+    word = script.next_word(uid) if attempt.number else "ok"
     if word == "crash":
         os._exit(1)
     if word == "slow":

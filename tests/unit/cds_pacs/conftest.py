@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from cds_pacs.testing.reactor import mend_reactor
+
+mend_reactor()
+
 
 @pytest.fixture
 def free_port() -> int:
@@ -17,10 +21,10 @@ def free_port() -> int:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true, at most 30 s."""
+    """Wait until something is true, at most 120 s."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline, pause = time.monotonic() + 30, threading.Event()
+        deadline, pause = time.monotonic() + 120, threading.Event()
         while not condition():
             assert time.monotonic() < deadline, "it did not become true in time"
             pause.wait(0.05)

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from cds.errors import CdsError, MalformedInstance, MismatchedInstance, OutOfResources
 from cds.ports import Peer, ReceivedInstance
+from cds_pacs.testing.bare_scu import BareScu, association_request
 from cds_pacs.testing.door import Door
 from cds_pacs.testing.instances import encoded, small_data_set
 
@@ -130,41 +131,43 @@ PEER = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
 ELSEWHERE = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, addresses=("10.0.0.0/8",))
 
 
+NOT_RECOGNIZED = (1, 1, 3)
+"""Rejected permanently, by the user: calling AE title not recognized (PS3.8 table 9-21)."""
+LIMIT_EXCEEDED = (2, 3, 2)
+"""Rejected transiently, by the presentation service: local limit exceeded."""
+
+
+def answer(scu: BareScu, calling: str = "MODALITY") -> tuple[int, ...]:
+    """Ask for an association: ``()`` where it is accepted, else result, source and reason of the rejection."""
+    scu.say(association_request(calling=calling))
+    kind, content = scu.hear()
+    assert kind in (2, 3)
+    return tuple(content[1:]) if kind == 3 else ()
+
+
 @pytest.mark.parametrize(
-    ("peers", "accept_unknown", "calling", "admitted"),
+    ("peers", "accept_unknown", "calling", "expected"),
     [
-        ((PEER,), False, "PACS", True),
-        ((PEER,), False, "STRANGER", False),
-        ((PEER,), True, "STRANGER", True),
-        ((ELSEWHERE,), False, "PACS", False),
-        ((), False, "PACS", False),
+        ((PEER,), False, "PACS", ()),
+        ((PEER,), False, "STRANGER", NOT_RECOGNIZED),
+        ((PEER,), True, "STRANGER", ()),
+        ((ELSEWHERE,), False, "PACS", NOT_RECOGNIZED),
+        ((), False, "PACS", NOT_RECOGNIZED),
     ],
 )
 def test_only_a_known_peer_at_its_own_address_is_admitted(
-    peers: tuple[Peer, ...], accept_unknown: bool, calling: str, admitted: bool, until
+    peers: tuple[Peer, ...], accept_unknown: bool, calling: str, expected: tuple[int, ...]
 ) -> None:
-    door = Door(peers=peers, accept_unknown=accept_unknown)
-    association = associate(door.port, ae_title=calling)
-    assert association.is_established is admitted
-    if admitted:
-        association.release()
-    else:
-        until(lambda: association.is_rejected)  # pynetdicom returns a little before it knows
-    door.listener.stop()
+    with Door(peers=peers, accept_unknown=accept_unknown) as door, door.call() as scu:
+        assert answer(scu, calling) == expected
 
 
-def test_beyond_its_limit_the_node_rejects_for_the_moment_and_recovers(until) -> None:
-    door = Door(max_associations=2)
-    first, second, third = (associate(door.port) for _ in range(3))
-    assert (first.is_established, second.is_established, third.is_established) == (True, True, False)
-    until(lambda: third.is_rejected)
-    assert third.acceptor.primitive.result == 0x02
-    first.release()
-    fourth = associate(door.port)
-    assert fourth.is_established
-    fourth.release()
-    second.release()
-    door.listener.stop()
+def test_beyond_its_limit_the_node_rejects_for_the_moment_and_recovers() -> None:
+    with Door(max_associations=2) as door, door.call() as first, door.call() as second, door.call() as third:
+        assert [answer(scu) for scu in (first, second, third)] == [(), (), LIMIT_EXCEEDED]
+        first.release()
+        with door.call() as fourth:
+            assert answer(fourth) == ()
 
 
 def test_idle_connections_do_not_keep_others_out(door: Door) -> None:
