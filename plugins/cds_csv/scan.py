@@ -5,27 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
-from cds.domain.records import LabResult, LabStatus, TextKind, TextReport
-from cds.domain.study import Patient
+from cds.domain.joining import Search, Tally, Window
+from cds.domain.records import Identity, LabResult, LabStatus, TextKind, TextReport
+from cds.domain.same_person import row_doubt
 from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED, Layout, layout
-from cds_csv.join import Mismatch, Tally, Window, same_person
 from cds_csv.rows import identity, lab_row, observed_at, report_row
 from cds_csv.tables import TableError, rows_of, text_of
 
 TEXT_LIMIT_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Whose rows are looked for, and when."""
-
-    patient: Patient
-    window: Window
-    zone: tzinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +131,7 @@ def _rows(
     path: Path, columns: Mapping[str, tuple[str, ...]], required: Sequence[str], search: Search, tally: Tally
 ) -> Iterator[Person]:
     """The rows of the study's patient. Rows of others are passed over without a look at their other cells."""
-    wanted = search.patient.patient_id.strip()
+    wanted = search.identity
     with rows_of(path) as rows:
         where = _layout(rows, columns, required)
         place = where.places["patient_id"]
@@ -149,23 +139,21 @@ def _rows(
             if cells is None:
                 tally.row(number, "the row cannot be parsed as CSV")
                 continue
-            if len(cells) <= place or cells[place].strip() != wanted:
+            if len(cells) <= place or cells[place].strip() != wanted.patient_id:
                 continue
-            if reason := _refused(cells, where, search.patient):
+            if reason := _refused(cells, where, wanted):
                 tally.row(number, reason)
             else:
                 yield Person(number, cells, where)
 
 
-def _refused(cells: Sequence[str], where: Layout, patient: Patient) -> str:
+def _refused(cells: Sequence[str], where: Layout, wanted: Identity) -> str:
     if len(cells) != where.width and any(cell.strip() for cell in cells[where.width :]):
         return f"the row has {len(cells)} cells, the header {where.width}"
     if len(cells) < where.width:
         return f"the row has {len(cells)} cells, the header {where.width}"
     try:
-        same_person(patient, identity(cells, where))
-    except Mismatch as error:
-        return str(error)
+        row = identity(cells, where)
     except ValueError as error:
         return f"identity: {error}"
-    return ""
+    return row_doubt(wanted, row)

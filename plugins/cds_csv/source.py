@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from cds.domain.joining import Search, Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import LabResult, LabStatus, Records, RejectedRecord, TextReport
 from cds.domain.study import Study
 from cds.errors import ConfigError
 from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
-from cds_csv.join import Tally, Window
-from cds_csv.scan import Search, check_header, labs_of, named_text, reports_of
+from cds_csv.scan import check_header, labs_of, named_text, reports_of
 from cds_csv.tables import TABLE_SUFFIXES, TableError
 
 HOURS_LIMIT: Final = 24.0 * 366 * 10
@@ -85,7 +85,7 @@ class CsvRecords:
         """
         texts, rejected = self._named_text()
         tables = {key: location for key, location in self._locations.items() if not _is_text(key, location)}
-        search = self._search(study)
+        search = search_for(study, before=self._before, after=self._after, zone=self._zone)
         if isinstance(search, str):
             return Records(
                 texts=texts, rejected=(*rejected, *(RejectedRecord(source=key, reason=search) for key in tables))
@@ -101,14 +101,6 @@ class CsvRecords:
             texts=(*texts, *latest),
             rejected=(*rejected, *(record for tally in tallies for record in tally.rejected())),
         )
-
-    def _search(self, study: Study) -> Search | str:
-        """What to look for, or why nothing can be joined to this study."""
-        if not study.patient.patient_id.strip():
-            return "the study has no Patient ID; no record can be joined"
-        if study.started_at is None or study.started_at.tzinfo is None:
-            return "the study has no date and time; no record can be joined"
-        return Search(study.patient, Window(study.started_at, self._before, self._after), self._zone)
 
     def _named_text(self) -> tuple[tuple[TextReport, ...], tuple[RejectedRecord, ...]]:
         location = self._locations.get("reports", "")
@@ -224,7 +216,7 @@ def _scan(
     try:
         files = _files(Path(tables[key]))
     except TableError as error:
-        whole.note(str(error))
+        whole.note(key, str(error))
         return (), tallies
     for path in files:
         tally = Tally(f"{key}: {path.name}")
@@ -232,7 +224,7 @@ def _scan(
         try:
             found += scan(path, search, tally)
         except TableError as error:
-            tally.note(str(error))
+            tally.note(tally.source, str(error))
     if not found and not any(tally.rejected() for tally in tallies):
-        whole.note(f"no row has the Patient ID of this study (files read: {len(files)})")
+        whole.note(key, f"no row has the Patient ID of this study (files read: {len(files)})")
     return tuple(found), tallies

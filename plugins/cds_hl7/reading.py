@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
-from cds.domain.records import LabResult, LabStatus, RejectedRecord, TextKind, TextReport
-from cds.domain.study import Study
+from cds.domain.joining import Search, Tally
+from cds.domain.records import LabResult, LabStatus, TextKind, TextReport
 from cds_hl7 import moments
 from cds_hl7.er7 import Message, Segment
 from cds_hl7.observations import NUMBERS, TEXTS, analyte_of, observed_at, status_of, value_of
@@ -17,56 +17,6 @@ from cds_hl7.site_codes import SiteCode
 ORDERS: Final = ("ORM", "OMG", "OMI")
 _CANCELLED_ORDERS: Final = ("CA", "OC", "CR", "DC", "OD")
 """Order control codes (HL7 table 0119) after which the order does not stand."""
-_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A span of time around the start of the study, both ends included."""
-
-    study: datetime
-    before: timedelta
-    after: timedelta
-
-    def holds(self, moment: datetime) -> bool:
-        """Whether `moment` is inside."""
-        return -self.before <= moment - self.study <= self.after
-
-    def __str__(self) -> str:
-        before, after = (f"{span.total_seconds() / 3600:g}" for span in (self.before, self.after))
-        return f"{before} h before to {after} h after the study"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was seen and not used, by reason, so that thousands make a few lines."""
-
-    sources: dict[str, list[str]] = field(default_factory=dict)
-
-    def note(self, source: str, reason: str) -> None:
-        """Note one source."""
-        self.sources.setdefault(reason, []).append(source)
-
-    def rejected(self) -> tuple[RejectedRecord, ...]:
-        """One record for each reason, in the order in which the reasons came up."""
-        return tuple(
-            RejectedRecord(source=", ".join(each[:_SHOWN]) + _more(each), reason=reason)
-            for reason, each in self.sources.items()
-        )
-
-
-def _more(sources: list[str]) -> str:
-    return f" and {len(sources) - _SHOWN} more" if len(sources) > _SHOWN else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which study is read, and how messages are."""
-
-    study: Study
-    window: Window
-    zone: tzinfo
-    site: Mapping[str, SiteCode]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +43,7 @@ class Chart:
     """Fills with letters in the order of their arrival."""
 
     search: Search
+    site: Mapping[str, SiteCode]
     tally: Tally
     _labs: dict[tuple[str, ...], list[LabResult]] = field(default_factory=dict)
     _texts: dict[tuple[str, ...], TextReport] = field(default_factory=dict)
@@ -136,7 +87,7 @@ class Chart:
         try:
             status = status_of(obx, group.order)
             moment = observed_at(obx, group.order, letter.zone(self.search.zone))
-            analyte, _ = analyte_of(obx, self.search.site)
+            analyte, _ = analyte_of(obx, self.site)
         except ValueError as error:
             self.tally.note(source, str(error))
             return
@@ -144,13 +95,13 @@ class Chart:
         key = (letter.sender, order, obx.text(4), analyte.key) if order else (analyte.key,)
         known = self._labs.setdefault(key, [])
         try:
-            value = value_of(obx, status, moment, source, self.search.site)
+            value = value_of(obx, status, moment, source, self.site)
         except ValueError as error:
             self.tally.note(source, str(error))
             if status is not LabStatus.CORRECTED or not known:
                 return
             # What it corrects does not stand, although nothing readable takes its place.
-            value = value_of(obx, LabStatus.CANCELLED, moment, source, self.search.site)
+            value = value_of(obx, LabStatus.CANCELLED, moment, source, self.site)
         if value.remark:
             self.tally.note(source, value.remark)
         self._place(known, value.result, is_one_order=bool(order))

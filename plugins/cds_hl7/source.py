@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
+from cds.domain.joining import Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Identity, Records, RejectedRecord
-from cds.domain.same_person import doubt
+from cds.domain.same_person import doubt, identity_of
 from cds.domain.study import Study
 from cds.errors import ConfigError
 from cds_hl7.er7 import Message, Segment, Unreadable, read
 from cds_hl7.kept import Kept, KeptMessages, store_path
 from cds_hl7.person import Check, Identifier, check_of, identifiers
-from cds_hl7.reading import Chart, Letter, Search, Tally, Window
+from cds_hl7.reading import Chart, Letter
 from cds_hl7.site_codes import SiteCode, site_codes
 
 HOURS_LIMIT: Final = 24.0 * 366 * 10
@@ -78,23 +79,20 @@ class Hl7Records:
         """Everything of the study's patient that counts; why the rest does not stands in ``rejected``."""
         if self._path is None:
             return Records()
-        patient, study_time = study.patient, study.started_at
-        if not patient.patient_id.strip():
-            return _only("the study has no Patient ID; no record can be joined")
-        if study_time is None or study_time.tzinfo is None:
-            return _only("the study has no date and time; no record can be joined")
+        search = search_for(study, before=self._before, after=self._after, zone=self._zone)
+        if isinstance(search, str):
+            return _only(search)
         if not self._path.exists():
             return _only("no HL7 message has been received yet")
         try:
-            start = Identifier(patient.patient_id.strip(), patient.issuer_of_patient_id.strip())
+            start = Identifier(search.identity.patient_id, search.identity.issuer_of_patient_id)
             known, kept = KeptMessages(self._path).about(start)
         except OSError:
             return _only("the file of HL7 messages cannot be read")
         if not kept:
             return _only("no HL7 message has the Patient ID of this study by the same issuer")
         tally = Tally()
-        window = Window(study_time, self._before, self._after)
-        chart = Chart(Search(study, window, self._zone, self._site_or_none(tally)), tally)
+        chart = Chart(search, self._site_or_none(tally), tally)
         for letter in _letters(study, known, kept, tally):
             chart.add(letter)
         labs, superseded = latest_final(chart.labs())
@@ -139,7 +137,7 @@ def _letters(
     for each in said:
         if each.updates:
             continue
-        reason = doubt(_ours(study), _theirs(each, updates, known))
+        reason = doubt(identity_of(study.patient), _theirs(each, updates, known))
         letter = Letter(each.message, each.segments, each.kept.sender, each.kept.control_id)
         if reason:
             tally.note(letter.source, f"it is not certain that it is the same person: {reason}")
@@ -186,16 +184,6 @@ def _theirs(said: _Said, updates: Sequence[_Said], known: Mapping[Identifier, Id
         issuer_of_patient_id=begin.issuer,
         birth_date=check.birth_date,
         sex=check.sex,
-    )
-
-
-def _ours(study: Study) -> Identity:
-    patient = study.patient
-    return Identity(
-        patient_id=patient.patient_id.strip(),
-        issuer_of_patient_id=patient.issuer_of_patient_id.strip(),
-        birth_date=patient.birth_date,
-        sex=patient.sex,
     )
 
 

@@ -1,0 +1,110 @@
+"""What every source of records joins by: the study that is asked for, a window of time, and what was not used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+from cds.domain.records import Identity, RejectedRecord
+from cds.domain.same_person import identity_of
+from cds.domain.study import Study
+
+SHOWN: Final = 5
+"""So many rows or sources are named for one reason; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time around the start of the study, both ends included."""
+
+    study: datetime
+    before: timedelta
+    after: timedelta
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether `moment` is inside."""
+        return -self.before <= moment - self.study <= self.after
+
+    def __str__(self) -> str:
+        before, after = (f"{span.total_seconds() / 3600:g}" for span in (self.before, self.after))
+        return f"{before} h before to {after} h after the study"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Whose records are looked for, of which time, and the zone of times that name none."""
+
+    study: Study
+    window: Window
+    zone: tzinfo
+
+    @property
+    def identity(self) -> Identity:
+        """Who the study is about."""
+        return identity_of(self.study.patient)
+
+
+def search_for(study: Study, *, before: timedelta, after: timedelta, zone: tzinfo) -> Search | str:
+    """What to look for, or why nothing can be joined to this study."""
+    if not study.patient.patient_id.strip():
+        return "the study has no Patient ID; no record can be joined"
+    if study.started_at is None or study.started_at.tzinfo is None:
+        return "the study has no date and time; no record can be joined"
+    return Search(study, Window(study.started_at, before, after), zone)
+
+
+@dataclass(slots=True)
+class _Named:
+    """The first few of those that share a reason, and how many they are."""
+
+    shown: list[str] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, name: str) -> None:
+        self.total += 1
+        if len(self.shown) < SHOWN:
+            self.shown.append(name)
+
+    def __str__(self) -> str:
+        more = f" and {self.total - len(self.shown)} more" if self.total > len(self.shown) else ""
+        return ", ".join(self.shown) + more
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen and not used, by reason, so that thousands make a few lines.
+
+    `source` is the table whose rows are counted, where it is one.
+    """
+
+    source: str = ""
+    _noted: dict[str, _Named] = field(default_factory=dict)
+    _rows: dict[str, _Named] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def note(self, source: str, reason: str) -> None:
+        """Note one source: a message, or a file as a whole."""
+        self._noted.setdefault(reason, _Named()).add(source)
+
+    def row(self, number: int, reason: str) -> None:
+        """Note one row of the table; row numbers are listed."""
+        self._rows.setdefault(reason, _Named()).add(str(number))
+
+    def count(self, reason: str, times: int = 1) -> None:
+        """Note rows of the table that are only counted: those out of the window or superseded."""
+        self._counts[reason] += times
+
+    def rejected(self) -> tuple[RejectedRecord, ...]:
+        """One record for each reason, in the order in which the reasons came up."""
+        noted = [RejectedRecord(source=str(named), reason=reason) for reason, named in self._noted.items()]
+        listed = [
+            RejectedRecord(source=f"{self.source} row{'s' if named.total > 1 else ''} {named}", reason=reason)
+            for reason, named in self._rows.items()
+        ]
+        counted = [
+            RejectedRecord(source=self.source, reason=f"{reason}: {times} row{'s' if times > 1 else ''}")
+            for reason, times in self._counts.items()
+        ]
+        return (*noted, *listed, *counted)
