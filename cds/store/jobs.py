@@ -8,17 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from cds.store.database import Database, note, stamp
-from cds.store.deliveries import enter_deliveries, inserted, settle
+from cds.store.deliveries import settle
 from cds.store.report_files import StoredReport
-from cds.store.tables import INSTANCES, REPORT_FILES, REPORTS, STUDIES
+from cds.store.reports import enter_report, has_report, json_path, last_report, says_the_same
+from cds.store.tables import INSTANCES, REPORTS, STUDIES
 from cds.store.values import Attempt, InstanceState, Job, Receiving, StoredInstance, StudyState
 
 MAX_ATTEMPTS: Final = 3
 WAITING: Final = "waiting:"
 """How the reason begins of a study that is known to have more than is here."""
+LATE: Final = "late records"
+"""Why a study is read again after records of its patient came; nothing else about it has changed."""
 
 
 class Jobs:
@@ -26,13 +29,16 @@ class Jobs:
 
     Parameters
     ----------
-    path_of
-        Where the file of a blob lies.
+    path_of, report_path_of
+        Where the file of a blob lies, and one of a stored report.
     """
 
-    def __init__(self, database: Database, path_of: Callable[[str], Path]) -> None:
+    def __init__(
+        self, database: Database, path_of: Callable[[str], Path], report_path_of: Callable[[str], Path]
+    ) -> None:
         self._database = database
         self._path_of = path_of
+        self._report_path_of = report_path_of
 
     def receiving(self) -> tuple[Receiving, ...]:
         """Every study that is still arriving."""
@@ -115,14 +121,15 @@ class Jobs:
         uid = job.study_instance_uid
         with self._database.writing() as connection:
             row = _current(connection, job)
-            if row is None or _has_report(connection, job):
+            if row is None or has_report(connection, job):
                 return None
             if row["attempts"] >= MAX_ATTEMPTS:
                 reason = f"the analysis broke off {row['attempts']} times without an answer"
                 _move(connection, uid, StudyState.QUARANTINED, at, reason)
                 return None
             number = row["attempts"] + 1
-            _move(connection, uid, StudyState.RUNNING, at, "", attempts=number, reopened=False)
+            reason = LATE if row["reason"] == LATE else ""
+            _move(connection, uid, StudyState.RUNNING, at, reason, attempts=number, reopened=False, late=False)
             return self._attempt(connection, job, number, row)
 
     def preview(self, study_instance_uid: str) -> Attempt | None:
@@ -151,19 +158,24 @@ class Jobs:
         uid = job.study_instance_uid
         with self._database.writing() as connection:
             row = _current(connection, job)
-            if row is None or _has_report(connection, job):
+            if row is None or has_report(connection, job):
                 return False
-            last = _last_report(connection, uid)
-            if last is not None and _says_the_same(last, report):
-                connection.execute(update(REPORTS).where(REPORTS.c.id == last.id).values(generation=job.generation))
-                _end(connection, row, StudyState.RUNNING, at, "the same inputs gave the same report")
-                settle(connection, uid, at)
+            last = last_report(connection, uid)
+            if last is not None and says_the_same(last, report):
+                _keep_the_last(connection, job, row, at, "the same inputs gave the same report")
                 return False
-            _enter_report(connection, job, report, peers, at, only)
+            enter_report(connection, job, report, peers, at, only)
             reason = "" if peers else "the report is made, but no peer has send_results = true: set one, then resend"
             state = StudyState.RUNNING if peers else StudyState.FAILED
             _end(connection, row, state, at, reason, inputs_hash=report.inputs_hash)
             return True
+
+    def keep_the_last(self, job: Job, at: datetime) -> None:
+        """No record that counts is new: the last report stands, and makes no revision."""
+        with self._database.writing() as connection:
+            row = _current(connection, job)
+            if row is not None and not has_report(connection, job):
+                _keep_the_last(connection, job, row, at, "no record that counts is new")
 
     def skip(self, job: Job, reason: str, at: datetime) -> None:
         """Nothing in the study can be read by a model."""
@@ -182,7 +194,8 @@ class Jobs:
             row = _current(connection, job)
             if row is not None:
                 attempts = row["attempts"] if counts else max(row["attempts"] - 1, 0)
-                _renew(connection, row, at, "interrupted, waits again", attempts=attempts)
+                reason = LATE if row["reason"] == LATE else "interrupted, waits again"
+                renew(connection, row, at, reason, attempts=attempts)
 
     def _finish(self, job: Job, state: StudyState, reason: str, at: datetime) -> None:
         with self._database.writing() as connection:
@@ -192,7 +205,8 @@ class Jobs:
 
     def _attempt(self, connection: Connection, job: Job, number: int, row: Mapping[str, Any]) -> Attempt:
         uid = job.study_instance_uid
-        last = _last_report(connection, uid)
+        last = last_report(connection, uid)
+        json = json_path(connection, last.id) if last else ""
         return Attempt(
             job=job,
             number=number,
@@ -201,6 +215,8 @@ class Jobs:
             predecessor=last.sop_instance_uid if last else "",
             held=row["held"],
             expected=row["expected"],
+            before=self._report_path_of(json) if json else None,
+            known_inputs=last.inputs_hash if last and row["reason"] == LATE else "",
         )
 
     def _instances(self, connection: Connection, study_instance_uid: str) -> tuple[StoredInstance, ...]:
@@ -242,7 +258,7 @@ def close_study(
         reason = "no image in the study: only reports, presentation states or the like"
         _move(connection, uid, StudyState.SKIPPED, at, reason)
         return StudyState.SKIPPED
-    _renew(connection, row, at, reason)
+    renew(connection, row, at, reason)
     return StudyState.READY
 
 
@@ -266,25 +282,6 @@ def _current(connection: Connection, job: Job) -> Mapping[str, Any] | None:
     return row if alive and row["generation"] == job.generation else None
 
 
-def _has_report(connection: Connection, job: Job) -> bool:
-    query = select(REPORTS.c.id).where(
-        REPORTS.c.study_instance_uid == job.study_instance_uid, REPORTS.c.generation == job.generation
-    )
-    return connection.execute(query).first() is not None
-
-
-def _last_report(connection: Connection, study_instance_uid: str) -> Row[Any] | None:
-    return connection.execute(
-        select(REPORTS).where(REPORTS.c.study_instance_uid == study_instance_uid).order_by(REPORTS.c.revision.desc())
-    ).first()
-
-
-def _says_the_same(last: Row[Any], report: StoredReport) -> bool:
-    """Whether a new report is the last one over again: the same object, or the same content under another UID."""
-    same_content = bool(report.content_hash) and last.content_hash == report.content_hash
-    return same_content or bool(last.sop_instance_uid == report.sop_instance_uid)
-
-
 def _move(
     connection: Connection, study_instance_uid: str, state: StudyState, at: datetime, reason: str, **columns: object
 ) -> None:
@@ -296,7 +293,17 @@ def _move(
     note(connection, at, state, study_instance_uid=study_instance_uid, detail=reason)
 
 
-def _renew(connection: Connection, row: Mapping[str, Any], at: datetime, reason: str, *, attempts: int = 0) -> None:
+def _keep_the_last(connection: Connection, job: Job, row: Mapping[str, Any], at: datetime, reason: str) -> None:
+    """Let the last report be that of this job too."""
+    last = last_report(connection, job.study_instance_uid)
+    if last is not None:
+        connection.execute(update(REPORTS).where(REPORTS.c.id == last.id).values(generation=job.generation))
+    _end(connection, row, StudyState.RUNNING, at, reason)
+    settle(connection, job.study_instance_uid, at)
+
+
+def renew(connection: Connection, row: Mapping[str, Any], at: datetime, reason: str, *, attempts: int = 0) -> None:
+    """Make a new job of the study in `row` (of STUDIES)."""
     generation = row["generation"] + 1
     _move(
         connection,
@@ -307,64 +314,21 @@ def _renew(connection: Connection, row: Mapping[str, Any], at: datetime, reason:
         generation=generation,
         attempts=attempts,
         reopened=False,
+        late=False,
     )
 
 
 def _end(
     connection: Connection, row: Mapping[str, Any], state: StudyState, at: datetime, reason: str, **columns: object
 ) -> None:
-    """End a run; a study that was reopened meanwhile is receiving again, whatever the outcome."""
+    """End a run, whatever the outcome: a study that was reopened meanwhile is receiving again.
+
+    One of whose patient records came meanwhile is a new job; it may have looked for them before they came.
+    """
     if row["reopened"]:
         reason = "images arrived while the analysis ran"
         columns |= {"reopened": False, "arrivals": row["arrivals"] + 1}
         state = StudyState.RECEIVING
     _move(connection, row["study_instance_uid"], state, at, reason, **columns)
-
-
-def _enter_report(
-    connection: Connection,
-    job: Job,
-    report: StoredReport,
-    peers: Sequence[str],
-    at: datetime,
-    only: Mapping[str, Sequence[str]],
-) -> None:
-    uid = job.study_instance_uid
-    connection.execute(update(REPORTS).where(REPORTS.c.study_instance_uid == uid).values(superseded=True))
-    report_id = inserted(
-        connection,
-        REPORTS,
-        study_instance_uid=uid,
-        revision=report.revision,
-        generation=job.generation,
-        sop_instance_uid=report.sop_instance_uid,
-        inputs_hash=report.inputs_hash,
-        content_hash=report.content_hash,
-        superseded=False,
-        created_at=stamp(at),
-    )
-    for position, file in enumerate(report.files):
-        file_id = inserted(
-            connection,
-            REPORT_FILES,
-            report_id=report_id,
-            position=position,
-            name=file.name,
-            media_type=file.media_type,
-            sop_instance_uid=file.sop_instance_uid,
-            sop_class_uid=file.sop_class_uid,
-            path=file.path,
-            sha256=file.sha256,
-            size=file.size,
-            writer=file.writer,
-        )
-        if file.sop_instance_uid:
-            enter_deliveries(connection, file_id, only.get(file.name, peers), at)
-    note(
-        connection,
-        at,
-        "report made",
-        study_instance_uid=uid,
-        sop_instance_uid=report.sop_instance_uid,
-        detail=f"revision {report.revision}",
-    )
+    if row["late"] and state is not StudyState.RECEIVING:
+        renew(connection, row, at, LATE)

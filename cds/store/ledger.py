@@ -21,6 +21,7 @@ from cds.store.completeness import Completeness
 from cds.store.database import Database, sqlite_url
 from cds.store.deliveries import Deliveries
 from cds.store.jobs import Jobs
+from cds.store.late import LateRecords
 from cds.store.levers import Levers
 from cds.store.lock import NodeLock
 from cds.store.notices import Notices
@@ -61,7 +62,8 @@ class Ledger:
         self._database = Database(url or sqlite_url(data_dir / "ledger.sqlite"), check=check)
         self.arrivals = Arrivals(self._database)
         self.notices = Notices(self._database)
-        self.jobs = Jobs(self._database, self.blobs.path)
+        self.jobs = Jobs(self._database, self.blobs.path, self.report_files.path)
+        self.late = LateRecords(self._database)
         self.deliveries = Deliveries(self._database, self.report_files.path)
         self.commitments = Commitments(self._database)
         self.levers = Levers(self._database)

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 METADATA: Final = MetaData()
 
@@ -27,6 +27,7 @@ STUDIES: Final = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("arrivals", Integer, nullable=False, default=0),
     Column("reopened", Boolean, nullable=False, default=False),
+    Column("late", Boolean, nullable=False, default=False),
     Column("inputs_hash", String(64), nullable=False, default=""),
     Column("completed_by", Text, nullable=False, default=""),
     Column("held", Integer, nullable=False, default=0),
@@ -39,7 +40,8 @@ STUDIES: Final = Table(
     Column("last_received_at", String(32), nullable=False),
     Column("changed_at", String(32), nullable=False),
 )
-"""`arrivals` counts what keeps a study open; `reopened`: an image came while the analysis ran.
+"""`arrivals` counts what keeps a study open; `reopened`: an image came while the analysis ran;
+`late`: records did.
 
 `completed_by` is why it was last taken for complete, with `held` of `expected` instances; 0 where nobody said.
 """
@@ -157,6 +159,15 @@ ANSWERS: Final = Table(
     Index("ix_answers_peer_due", "peer", "state", "next_at"),
 )
 """What peers asked us to commit to, and how far our answer has come (PS3.4 J.3.3); `instances` is JSON."""
+
+WATCHED: Final = Table(
+    "watched",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+)
+"""How far each source of records was looked at, in its own words, and since when it is watched."""
 
 EVENTS: Final = Table(
     "events",

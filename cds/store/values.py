@@ -125,6 +125,8 @@ class Attempt:
     `predecessor` is the SOP Instance UID of the report that the new one supersedes, or ``""``;
     `held` of `expected` instances were here when the study was complete (0: nobody said how many).
     `priors` are earlier studies of the patient, newest first; `not_compared` is why there are none, or not more.
+    `before` is the report that the new one supersedes, as JSON, where it was kept. Where only records that came
+    late could make another report, `known_inputs` is the inputs hash of that one, else ``""``.
     """
 
     job: Job
@@ -136,6 +138,8 @@ class Attempt:
     expected: int = 0
     priors: tuple[Study, ...] = ()
     not_compared: tuple[str, ...] = ()
+    before: Path | None = None
+    known_inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
