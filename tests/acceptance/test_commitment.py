@@ -88,7 +88,7 @@ class World:
         """Let Orthanc ask the node to commit, and wait for our answer as Orthanc has it."""
         body = json.dumps({"DicomInstances": references}).encode()
         url = f"http://127.0.0.1:{self.pacs.http_port}/modalities/cds/storage-commitment"
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=60) as answer:
             path = json.load(answer)["Path"]
         return wait_until(  # type: ignore[return-value]
             lambda: self._answered(path), PATIENCE_SECONDS, "our answer to Orthanc's storage commitment request"
@@ -143,7 +143,7 @@ def test_what_orthanc_lost_is_sent_again_until_it_keeps_it(world: World) -> None
     report = world.ledger.state("2.25.4")["studies"][0]["reports"][0]["sop_instance_uid"]
     (row,) = [one for one in world.pacs.instances("2.25.4") if one["uid"] == report]
     url = f"http://127.0.0.1:{world.pacs.http_port}/instances/{row['id']}"
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=60).close()
     with world.ledger.deliveries._database.writing() as connection:
         connection.exec_driver_sql("UPDATE deliveries SET state = 'SENT', commit_asks = 0, commit_at = ?", (_now(),))
     wait_until(

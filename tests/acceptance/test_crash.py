@@ -75,7 +75,7 @@ class Theatre:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
     def kill_if_it_lives(self) -> None:
         """Kill what the injected signal did not reach, together with its tracer."""

@@ -84,7 +84,7 @@ class Sender:
         self.port = port
         self.sent = sent
 
-    def call(self, *sop_classes: str, seconds: float = 20) -> BareScu:
+    def call(self, *sop_classes: str, seconds: float = 60) -> BareScu:
         """An association for these classes; CT images where none is given."""
         scu = BareScu(self.port, seconds=seconds)
         classes = sop_classes or (CT_IMAGE,)
@@ -96,7 +96,7 @@ class Sender:
             raise
         return scu
 
-    def send(self, files: Sequence[Instance], *, seconds: float = 20) -> list[int]:
+    def send(self, files: Sequence[Instance], *, seconds: float = 60) -> list[int]:
         """Send over one association; the status of each, `NO_ANSWER` from where it broke."""
         statuses: list[int] = []
         classes = list(dict.fromkeys(one.sop_class for one in files))
@@ -138,7 +138,7 @@ class Load:
         for thread in self._threads:
             thread.join(30)
 
-    def finish(self, seconds: float = 60) -> None:
+    def finish(self, seconds: float = 120) -> None:
         """Wait until everything was taken."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:

@@ -25,7 +25,7 @@ from faults.senders import Instance, Load, Pulse, Sender, Sent
 from support.node import CDS, ServedNode
 from support.orthanc import free_port, wait_until
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 STAND_IN = (sys.executable, "-m", "support.stand_in_serve")
 TESTS = Path(__file__).parents[1]
 PEER = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nport = {port}\nsend_results = true\n'
@@ -132,7 +132,7 @@ class Stage:
         """What `/readyz` says."""
         url = re.findall(r"web pages at (\S+)", self.node.log())[-1]
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -241,7 +241,7 @@ class Stage:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
                     os.kill(pid, signal.SIGKILL)
-            self.node.process.wait(20)
+            self.node.process.wait(60)
         self.pacs.stop()
 
 

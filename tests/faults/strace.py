@@ -27,7 +27,7 @@ def injected(pid: int, call: str, what: str, log: Path) -> Iterator[None]:
             yield
         finally:
             tracer.terminate()
-            tracer.wait(20)
+            tracer.wait(60)
 
 
 def _traced(pid: int) -> bool:

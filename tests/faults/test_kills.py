@@ -30,7 +30,7 @@ def strike(stage: Stage, victim: str) -> None:
         return
     if victim == "node":
         os.kill(stage.pid, signal.SIGKILL)
-        stage.node.process.wait(20)
+        stage.node.process.wait(60)
     else:
         stage.kill()
     stage.start()

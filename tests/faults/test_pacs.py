@@ -31,7 +31,7 @@ class Proxy:
     def close(self) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def _accept(self) -> None:
         with self._server:

@@ -53,18 +53,18 @@ class ServedNode:
         """SIGKILL to the whole process group, as a power cut would."""
         assert self.process
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> int:
         """SIGTERM, and the exit status after the drain."""
         assert self.process
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def state(self) -> dict[str, Any]:
         command = [*CDS, "state", "--json", "--config", str(self.configuration)]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if answer.returncode:
             return {"instances": [], "studies": []}
         found: dict[str, Any] = json.loads(answer.stdout)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 ORTHANC = shutil.which("Orthanc") or shutil.which("orthanc") or "/usr/sbin/Orthanc"
@@ -22,10 +25,20 @@ end
 """
 
 
+_PORTS = itertools.count(os.getpid() * 2003)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a server that is started later, and may be away for a while.
+
+    It lies below those that the system gives to outgoing connections (32768 and more on Linux): one of
+    these could take it meanwhile, and who looks whether the server is back could even meet itself.
+    """
+    while True:
+        port = 20_000 + next(_PORTS) % 10_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> object:
@@ -75,12 +88,12 @@ class Orthanc:
     def start(self) -> None:
         with (self.folder / "orthanc.log").open("ab") as log:
             self.process = subprocess.Popen([ORTHANC, str(self.configuration)], stdout=log, stderr=log)
-        wait_until(self._alive, 30, f"Orthanc's REST interface; see {self.folder / 'orthanc.log'}")
+        wait_until(self._alive, 120, f"Orthanc's REST interface; see {self.folder / 'orthanc.log'}")
 
     def stop(self) -> None:
         if self.process:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
 
     def _alive(self) -> bool:
         try:
@@ -90,17 +103,17 @@ class Orthanc:
         return True
 
     def get(self, path: str) -> object:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=60) as answer:
             return json.load(answer)
 
     def file(self, instance: str) -> bytes:
         url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/file"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return bytes(answer.read())
 
     def upload(self, content: bytes) -> None:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/instances", data=content, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 200
 
     def instances(self, study_instance_uid: str) -> list[dict[str, str]]:
@@ -108,7 +121,7 @@ class Orthanc:
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": study_instance_uid}, "Expand": True}
         body = json.dumps(query).encode()
         url = f"http://127.0.0.1:{self.http_port}/tools/find"
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=60) as answer:
             found = json.load(answer)
         rows = []
         for item in found:
@@ -118,5 +131,5 @@ class Orthanc:
 
     def _metadata(self, instance: str, name: str) -> str:
         url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/metadata/{name}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return str(answer.read().decode())

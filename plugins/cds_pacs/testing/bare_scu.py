@@ -94,7 +94,7 @@ class BareScu:
             status = scu.store("2.25.1", data_set)
     """
 
-    def __init__(self, port: int, *, seconds: float = 20, sock: socket.socket | None = None) -> None:
+    def __init__(self, port: int, *, seconds: float = 60, sock: socket.socket | None = None) -> None:
         self.sock = sock or socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

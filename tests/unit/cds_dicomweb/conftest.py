@@ -67,7 +67,7 @@ def until() -> Callable[[Callable[[], object]], None]:
     """Wait until something is true, at most 30 s."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline, pause = time.monotonic() + 30, threading.Event()
+        deadline, pause = time.monotonic() + 120, threading.Event()
         while not condition():
             assert time.monotonic() < deadline, "it did not become true in time"
             pause.wait(0.02)

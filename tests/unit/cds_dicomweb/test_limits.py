@@ -17,6 +17,7 @@ import pytest
 from cds.errors import OutOfResources
 from cds_dicomweb.testing import RememberingIntake
 from cds_pacs.testing.instances import encoded, part10, small_data_set
+from support.orthanc import free_port
 
 KIND = 'multipart/related; type="application/dicom"; boundary=b0'
 Until = Callable[[Callable[[], object]], None]
@@ -27,7 +28,7 @@ def body(*files: bytes) -> bytes:
 
 
 def post(url: str, content: object) -> httpx2.Response:
-    return httpx2.post(f"{url}/studies", content=content, headers={"Content-Type": KIND}, timeout=30)  # type: ignore[arg-type]
+    return httpx2.post(f"{url}/studies", content=content, headers={"Content-Type": KIND}, timeout=60)  # type: ignore[arg-type]
 
 
 def head(length: int) -> bytes:
@@ -170,7 +171,7 @@ def test_requests_beyond_max_associations_are_told_to_come_again(node, listening
     running = node(address=listening(max_associations=1), intake=intake)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, running.url, body(part10(small_data_set(instance=1))))
-        assert intake.is_entered.wait(30)
+        assert intake.is_entered.wait(60)
         second = post(running.url, body(part10(small_data_set(instance=2))))
         assert (second.status_code, second.headers["retry-after"]) == (503, "30")
         intake.hold.set()
@@ -185,7 +186,7 @@ def test_stop_lets_a_running_request_end_and_takes_no_new_one(node, listening) -
     idle = connected(running.port)
     with ThreadPoolExecutor(2) as pool:
         request = pool.submit(post, running.url, body(part10(small_data_set())))
-        assert intake.is_entered.wait(30)
+        assert intake.is_entered.wait(60)
         stopped = pool.submit(running.listener.stop)
         assert said(idle) == b""  # stop has begun: who waits is sent away
         intake.hold.set()
@@ -234,9 +235,7 @@ def test_threads_and_descriptors_are_back_at_the_baseline_after_load(node, until
 
 
 def test_several_listeners_share_a_port(node, listening) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     first = node(address=listening(shared=True, port=port))
     second = node(address=listening(shared=True, port=port))
     assert first.port == second.port == port

@@ -22,7 +22,7 @@ def body(*files: bytes, end: bool = True, kind: str = "application/dicom") -> by
 
 def post(url: str, content: object, **headers: str) -> httpx2.Response:
     fields = {"Content-Type": KIND, "Accept": "application/dicom+json", **headers}
-    return httpx2.post(url, content=content, headers=fields, timeout=30)  # type: ignore[arg-type]
+    return httpx2.post(url, content=content, headers=fields, timeout=60)  # type: ignore[arg-type]
 
 
 def failures(answer: httpx2.Response) -> dict[str, int]:

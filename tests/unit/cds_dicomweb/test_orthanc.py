@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -25,6 +24,7 @@ from cds_dicomweb.listener import DicomWebListener, ListenerSettings
 from cds_dicomweb.sender import DicomWebSender, SenderSettings
 from cds_dicomweb.testing import RememberingIntake
 from cds_pacs.testing.instances import COMPREHENSIVE_SR, encoded, small_data_set, write_file
+from support.orthanc import free_port
 
 ORTHANC = "/usr/sbin/Orthanc"
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
@@ -56,7 +56,7 @@ class Orthanc:
 
     def call(self, path: str, body: object = None) -> object:
         data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data=data, timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data=data, timeout=60) as answer:
             return json.load(answer)
 
     def is_up(self) -> bool:
@@ -69,12 +69,6 @@ class Orthanc:
         return Peer(name="orthanc", ae_title="ORTHANC", host="127.0.0.1", port=self.port, via="dicomweb")
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def cds_port() -> int:
     return free_port()
@@ -84,14 +78,14 @@ def cds_port() -> int:
 def orthanc(tmp_path_factory: pytest.TempPathFactory, cds_port: int) -> Iterator[Orthanc]:
     running = Orthanc(tmp_path_factory.mktemp("orthanc"), free_port(), cds_port)
     try:
-        deadline, pause = time.monotonic() + 60, threading.Event()
+        deadline, pause = time.monotonic() + 120, threading.Event()
         while not running.is_up():
             assert time.monotonic() < deadline, "Orthanc does not answer"
             pause.wait(0.1)
         yield running
     finally:
         running.process.terminate()
-        running.process.wait(30)
+        running.process.wait(60)
 
 
 def test_what_we_store_in_orthanc_is_counted_found_and_fetched(orthanc: Orthanc, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Caller:
     """A raw socket that speaks MLLP as badly as it is told to."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._blocks = Blocks(1 << 20)
         self._read: list[bytes] = []
 

@@ -114,7 +114,7 @@ def test_a_message_that_drips_is_refused_after_its_time(listening: Listening, ca
     caller = call(listening(grace_seconds=0.3, bytes_per_second=1_000_000))
     content = iter(b"\x0b" + oru() * 100)
     caller.socket.settimeout(0.02)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         caller.socket.send(bytes((next(content),)))
         try:

@@ -57,7 +57,7 @@ def client(tls: Tls, *, with_certificate: bool) -> ssl.SSLContext:
 
 
 def ask(port: int, context: ssl.SSLContext) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain, context.wrap_socket(plain) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as plain, context.wrap_socket(plain) as sock:
         sock.sendall(framed(oru()))
         return sock.recv(1 << 16)
 
@@ -73,7 +73,7 @@ def test_a_sender_with_a_certificate_is_answered_and_one_without_is_not(listenin
 
 def test_a_listener_may_be_plain_where_the_node_has_a_certificate(listening: Listening, tls: Tls) -> None:
     port = listening(replace(loopback(), tls=tls), plain=True)
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(framed(oru()))
         assert said(sock.recv(1 << 16).strip(b"\x0b\x1c\r")) == ["AA", "M-1"]
 

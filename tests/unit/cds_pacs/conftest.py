@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -8,15 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from cds_pacs.testing.reactor import mend_reactor
+from support import orthanc
 
 mend_reactor()
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return orthanc.free_port()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def pacs(tmp_path: Path) -> Iterator[MiniPacs]:
 
 @pytest.fixture
 def archive() -> DicomArchive:
-    return DicomArchive(ArchiveSettings(dimse_timeout_seconds=5.0))
+    return DicomArchive(ArchiveSettings(dimse_timeout_seconds=60.0))
 
 
 def put(pacs: MiniPacs, folder: Path, study: int, instances: int = 1, **changes: object) -> None:

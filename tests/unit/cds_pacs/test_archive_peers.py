@@ -78,7 +78,7 @@ def answer(**attributes: object) -> Dataset:
 
 @pytest.fixture
 def archive() -> DicomArchive:
-    return DicomArchive(ArchiveSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5))
+    return DicomArchive(ArchiveSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60))
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC001, 0x0122])
@@ -184,7 +184,7 @@ def secured(authority: Path) -> Iterator[Unruly]:
 
 def with_tls(authority: Path) -> DicomArchive:
     tls = Tls(certificate_file=authority / "node.pem", key_file=authority / "node.key", ca_file=authority / "ca.pem")
-    return DicomArchive(ArchiveSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5, tls=tls))
+    return DicomArchive(ArchiveSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60, tls=tls))
 
 
 def test_a_secured_peer_is_asked_by_mutual_tls(secured: Unruly, authority: Path) -> None:

@@ -70,7 +70,7 @@ def pacs() -> Iterator[Pacs]:
 
 @pytest.fixture
 def sender() -> DicomSender:
-    return DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5, answer_seconds=0.2))
+    return DicomSender(SenderSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60, answer_seconds=0.2))
 
 
 def item(uid: str, failure: int = 0) -> Dataset:
@@ -103,7 +103,7 @@ def test_an_answer_over_the_same_association_is_taken_and_answered(
     pacs.answer_at_once = Dataset()
     pacs.answer_at_once.ReferencedSOPSequence = [item("2.25.8")]
     pacs.answer_at_once.FailedSOPSequence = [item("2.25.9", 0x0112)]
-    patient = DicomSender(SenderSettings(dimse_timeout_seconds=5, answer_seconds=10))
+    patient = DicomSender(SenderSettings(dimse_timeout_seconds=60, answer_seconds=60))
     report = patient.ask("2.25.1", [KEPT, LOST], pacs.peer, calling_ae_title="CDS")
     assert report is not None
     assert report.transaction_uid == "2.25.1"

@@ -40,12 +40,12 @@ def serving(*sop_classes: str, titles: tuple[str, ...] = ()) -> Iterator[Peer]:
 
 
 def delivery(peer: Peer) -> list[Diagnosis]:
-    sender = DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5))
+    sender = DicomSender(SenderSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60))
     return list(sender.examine(peer, calling_ae_title="CDS"))
 
 
 def queries(peer: Peer) -> list[Diagnosis]:
-    archive = DicomArchive(ArchiveSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5))
+    archive = DicomArchive(ArchiveSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60))
     return list(archive.examine(peer, calling_ae_title="CDS"))
 
 

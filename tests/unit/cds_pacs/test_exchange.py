@@ -46,7 +46,7 @@ class Peer:
 
     def stop(self) -> None:
         self._listening.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self) -> None:
         sock, _ = self._listening.accept()
@@ -74,7 +74,7 @@ def met() -> Iterator[Callable[..., tuple[Association, Peer]]]:
     peers: list[Peer] = []
     associations: list[Association] = []
 
-    def meet(*lines: bytes, seconds: float = 10) -> tuple[Association, Peer]:
+    def meet(*lines: bytes, seconds: float = 60) -> tuple[Association, Peer]:
         peers.append(Peer(*lines))
         contexts = [proposed(one, [EXPLICIT_VR_LITTLE_ENDIAN]) for one in (GET, CT_IMAGE)]
         timeouts = Timeouts(message=seconds)
@@ -88,7 +88,7 @@ def met() -> Iterator[Callable[..., tuple[Association, Peer]]]:
         peer.stop()
 
 
-def exchanged(association: Association, seconds: float = 10) -> list[int | None]:
+def exchanged(association: Association, seconds: float = 60) -> list[int | None]:
     responses = association.exchange(1, GET_REQUEST, BytesIO(b"keys"), seconds=seconds)
     return [commands.number(one.command, commands.STATUS) for one in responses]
 

@@ -64,7 +64,7 @@ class Pacs:
         """End every association without a word, as a firewall does."""
         for association in self._server.active_associations:
             association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-            association.join(5)
+            association.join(60)
 
     def peer(self, **changes: Any) -> Peer:
         return Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port, **changes)
@@ -93,7 +93,7 @@ def pacs() -> Iterator[Pacs]:
 
 @pytest.fixture
 def sender() -> Iterator[DicomSender]:
-    sender = DicomSender(SenderSettings(acse_timeout_seconds=5, dimse_timeout_seconds=5, answer_seconds=0.2))
+    sender = DicomSender(SenderSettings(acse_timeout_seconds=60, dimse_timeout_seconds=60, answer_seconds=0.2))
     yield sender
     sender.close()
 
@@ -303,7 +303,7 @@ class TestTls:
             key_file=authority / f"{name}.key",
             ca_file=authority / f"{ca}.pem",
         )
-        return DicomSender(SenderSettings(acse_timeout_seconds=5, tls=tls))
+        return DicomSender(SenderSettings(acse_timeout_seconds=60, tls=tls))
 
     def test_both_sides_show_a_certificate_and_the_association_is_kept(
         self, secured: Pacs, authority: Path, reports: list[Path]

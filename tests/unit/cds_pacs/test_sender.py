@@ -35,7 +35,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 def send(files: list[Path], peer: Peer) -> None:
     settings = SenderSettings(
-        connect_timeout_seconds=5, acse_timeout_seconds=5, dimse_timeout_seconds=5, idle_seconds=0
+        connect_timeout_seconds=60, acse_timeout_seconds=60, dimse_timeout_seconds=60, idle_seconds=0
     )
     DicomSender(settings).send(files, peer, calling_ae_title="CDS")
 

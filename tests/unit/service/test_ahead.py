@@ -36,7 +36,7 @@ class Worker:
 
     def analyse(self, attempt: Attempt) -> AnalysisResult:
         self.read.append((attempt.job.study_instance_uid, len(attempt.instances), attempt.number))
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(60)
         if self.error:
             raise self.error
         return AnalysisResult(inputs_hash="h", encodings=())
@@ -74,7 +74,7 @@ class House:
     def wait(self) -> None:
         thread = self.ahead._thread
         if thread is not None and self.worker.go_on.is_set():
-            thread.join(20)
+            thread.join(60)
 
     def study(self, number: int = 0) -> dict[str, object]:
         return dict(self.ledger.state()["studies"][number])

@@ -87,7 +87,7 @@ def test_stopping_interrupts_a_long_analysis(worker: WorkerProcess, script: Scri
     running = threading.Thread(target=analyse)
     running.start()
     worker.stop(0)
-    running.join(30)
+    running.join(60)
     assert len(raised) == 1
     with pytest.raises(AnalysisInterrupted):
         worker.analyse(attempt)

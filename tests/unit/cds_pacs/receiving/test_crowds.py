@@ -23,7 +23,7 @@ def test_without_a_free_descriptor_it_waits_and_goes_on_when_there_is_one() -> N
     with crowds.listener_process() as (pid, port):
         most = crowds.usage_of(pid).descriptors + 3
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
-        held = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(10)]
+        held = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(10)]
         for sock in held:
             sock.close()
         assert crowds.single_instance_associations(port, 5) == 5

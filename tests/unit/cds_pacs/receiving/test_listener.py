@@ -29,7 +29,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 def associate(port: int, *contexts, ae_title: str = "MODALITY", called: str = "CDS"):
     entity = AE(ae_title=ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     return entity.associate(
         "127.0.0.1", port, contexts=list(contexts) or [build_context(CT, EXPLICIT)], ae_title=called
     )
@@ -74,10 +74,10 @@ def test_nothing_is_answered_before_the_intake_has_returned(door: Door) -> None:
     association = associate(door.port)
     sending = threading.Thread(target=lambda: answers.append(c_store(association, b"12").Status))
     sending.start()
-    assert door.tray.entered.wait(10)
+    assert door.tray.entered.wait(60)
     assert answers == []
     door.tray.gate.set()
-    sending.join(20)
+    sending.join(60)
     assert answers == [0x0000]
     association.release()
 
@@ -183,7 +183,7 @@ def test_idle_connections_do_not_keep_others_out(door: Door) -> None:
 
 @pytest.mark.parametrize("announced", [0xFFFFFFFF, 1 << 30, (1 << 20) + 1])
 def test_a_giant_pdu_is_not_read(door: Door, announced: int) -> None:
-    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as sock:
         sock.sendall(struct.pack(">BBL", 0x01, 0, announced))
         assert sock.recv(100) == bytes((7, 0, 0, 0, 0, 4, 0, 0, 0, 0))  # A-ABORT
     association = associate(door.port, build_context(Verification))
@@ -193,7 +193,7 @@ def test_a_giant_pdu_is_not_read(door: Door, announced: int) -> None:
 
 def test_random_bytes_and_broken_off_transfers_leave_the_node_well(door: Door) -> None:
     for content in (b"GET / HTTP/1.1\r\n\r\n", bytes(1000), b"\x04\x00\x00\x00\x00\x10" + b"\xff" * 16):
-        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=60) as sock:
             sock.sendall(content)
     for _ in range(3):
         association = associate(door.port)
@@ -215,12 +215,12 @@ def test_stopping_lets_a_running_transfer_end(door: Door) -> None:
 
     sending = threading.Thread(target=send)
     sending.start()
-    assert door.tray.entered.wait(10)
+    assert door.tray.entered.wait(60)
     stopping = threading.Thread(target=door.listener.stop)
     stopping.start()
     door.tray.gate.set()
-    sending.join(20)
-    stopping.join(20)
+    sending.join(60)
+    stopping.join(60)
     assert answers == [0x0000]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", door.port))

@@ -87,7 +87,7 @@ def call(door: Door, authority: Authority, own: tuple[Path, Path] | None, **limi
         setattr(context, name, value)
     if own:
         context.load_cert_chain(*own)
-    plain = socket.create_connection(("127.0.0.1", door.port), timeout=20)
+    plain = socket.create_connection(("127.0.0.1", door.port), timeout=60)
     try:
         return BareScu(door.port, sock=context.wrap_socket(plain))
     except BaseException:
@@ -199,7 +199,7 @@ def test_a_silent_handshake_keeps_nobody_out_and_ends(
     open_door: Callable[..., Door], tls: Tls, ours: Authority, modality: tuple[Path, Path]
 ) -> None:
     door = open_door(tls=tls, settings=ListenerSettings(association_seconds=1.0, drain_seconds=2))
-    silent = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(10)]
+    silent = [socket.create_connection(("127.0.0.1", door.port), timeout=60) for _ in range(10)]
     silent[0].sendall(b"\x16\x03\x01")
     assert is_served(door, ours, modality)
     for sock in silent:
