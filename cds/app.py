@@ -20,6 +20,7 @@ from cds.service import (
     AnalysisResult,
     CommitmentPolicy,
     IntakePlan,
+    LatePlan,
     ListenerPlan,
     Node,
     NodePlan,
@@ -76,6 +77,12 @@ def records_sources(settings: Settings) -> tuple[ports.RecordsSource, ...]:
     source: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
     tables, common = settings.records.tables, {"data_dir": str(settings.data_dir)}
     return tuple(build(ports.RECORDS, name, source, tables.get(name, {}), common) for name in settings.records.sources)
+
+
+def _watched(settings: Settings) -> Mapping[str, ports.Watched]:
+    """The sources that say whose records came, by name."""
+    sources = zip(settings.records.sources, records_sources(settings), strict=True)
+    return {name: source for name, source in sources if isinstance(source, ports.Watched)}
 
 
 def _refuse_stray_tables(settings: Settings) -> None:
@@ -172,6 +179,7 @@ def node(settings: Settings) -> Node:
         priors=PriorsPlan(at_most=settings.archives.priors, years=settings.archives.priors_years),
         retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
         commitment=CommitmentPolicy(answer_seconds=settings.node.commitment_seconds),
+        late=LatePlan(poll_seconds=settings.records.poll_seconds, days=settings.records.late_days),
     )
     sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
     tables = settings.report.tables
@@ -184,6 +192,7 @@ def node(settings: Settings) -> Node:
             if name in installed(ports.SENDERS)
         },
         archives=_archives(settings),
+        watched=_watched(settings),
         analyst=WorkerProcess(partial(_analyse_with, settings)),
     )
 

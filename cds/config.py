@@ -133,9 +133,15 @@ class WebSettings(_Section):
 
 
 class RecordsSettings(_Section):
-    """``[records]``: the sources of labs and reports, and a table for each (``[records.csv]``)."""
+    """``[records]``: the sources of labs and reports, and a table for each (``[records.csv]``).
+
+    Every `poll_seconds` the sources are asked whose records came; studies of these patients of which something was
+    received in the last `late_days` are read again (0: none).
+    """
 
     sources: tuple[str, ...] = ()
+    poll_seconds: Annotated[float, Field(gt=0)] = 10.0
+    late_days: Annotated[float, Field(ge=0, le=3660)] = 7.0
     tables: Tables = Field(default_factory=dict)
 
 
@@ -143,7 +149,7 @@ class ModelsSettings(_Section):
     """``[models]``: what takes part, and a table for each (``[models.chest_ct]``)."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    extractors: tuple[str, ...] = ("chest_xray", "chest_ct", "labs", "text")
+    extractors: tuple[str, ...] = ("chest_xray", "chest_ct", "labs", "text", "ecg")
     fusion: str = "transformer"
     knowledge: tuple[str, ...] = ("thorax",)
     tables: Tables = Field(default_factory=dict)

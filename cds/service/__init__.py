@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cds.service.analysis import Analyse, AnalysisResult, Analyst, InlineAnalyst
     from cds.service.commitment import CommitmentPolicy
     from cds.service.delivery import RetryPolicy
+    from cds.service.late import LatePlan
     from cds.service.node import Node, NodePlan
     from cds.service.priors import PriorsPlan
     from cds.service.reception import IntakePlan, ListenerPlan
@@ -51,6 +52,7 @@ _HOMES: Final = MappingProxyType(
         "CommitmentPolicy": "commitment",
         "InlineAnalyst": "analysis",
         "IntakePlan": "reception",
+        "LatePlan": "late",
         "ListenerPlan": "reception",
         "Node": "node",
         "NodePlan": "node",
@@ -67,6 +69,7 @@ __all__ = [
     "CommitmentPolicy",
     "InlineAnalyst",
     "IntakePlan",
+    "LatePlan",
     "ListenerPlan",
     "Node",
     "NodePlan",

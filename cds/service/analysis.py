@@ -25,11 +25,12 @@ class AnalysisResult:
     """Every encoding of one report, the hash over all that went into it, and the one over all that it says.
 
     Where two analyses of a study have the same `content_hash`, the second makes no new revision; ``""`` is
-    the same as nothing.
+    the same as nothing. Where the inputs are those of `Attempt.known_inputs`, no report is made (`nothing_new`).
     """
 
     inputs_hash: str
-    encodings: tuple[EncodedReport, ...]
+    encodings: tuple[EncodedReport, ...] = ()
+    nothing_new: bool = False
     content_hash: str = ""
 
 

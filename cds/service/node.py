@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cds.errors import ConfigError
-from cds.ports import Archive, ListenerAddress, Sender
+from cds.ports import Archive, ListenerAddress, Peer, Sender, Watched
 from cds.service.ahead import Ahead
 from cds.service.analysis import Analyst, defect
 from cds.service.assembly import Assembly
@@ -23,6 +23,7 @@ from cds.service.commitment import CommitmentPolicy, Notary
 from cds.service.counts import Counts
 from cds.service.delivery import Courier, RetryPolicy
 from cds.service.filing import Filer
+from cds.service.late import LatePlan, LateRecords
 from cds.service.outbox import Outbox
 from cds.service.prior_cache import PriorCache
 from cds.service.priors import Priors, PriorsPlan
@@ -60,7 +61,13 @@ class NodePlan:
     priors: PriorsPlan = field(default_factory=PriorsPlan)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     commitment: CommitmentPolicy = field(default_factory=CommitmentPolicy)
+    late: LatePlan = field(default_factory=LatePlan)
     ahead: bool = False
+
+    @property
+    def peers(self) -> Mapping[str, Peer]:
+        """Whom the node knows, by name."""
+        return {peer.name: peer for peer in self.address.peers}
 
     @property
     def data_dir(self) -> Path:
@@ -80,6 +87,8 @@ class Node:
     ----------
     ledger
         Of `plan.data_dir`; the caller closes it.
+    senders, archives, watched
+        By name: of a peer's `via`, and of the records sources that say whose records came.
     clock, monotonic
         The time now, aware; and seconds that never go back.
     """
@@ -92,6 +101,7 @@ class Node:
         senders: Mapping[str, Sender],
         analyst: Analyst,
         archives: Mapping[str, Archive] = MappingProxyType({}),
+        watched: Mapping[str, Watched] = MappingProxyType({}),
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,52 +109,67 @@ class Node:
         self._plan = plan
         self._analyst = analyst
         self._clock = clock
+        self._monotonic = monotonic
+        self._stopping = threading.Event()
         self._reception = Reception(plan.listeners, plan.intake)
         self._filer = Filer(ledger, plan.intake.spool_dir, durable=plan.intake.durable, monotonic=monotonic)
-        self._stopping = threading.Event()
-        peers = {peer.name: peer for peer in plan.address.peers}
-        ae_title = plan.address.ae_title
-        self._priors = Priors(
-            ledger=ledger,
-            cache=PriorCache(plan.data_dir / "priors"),
-            archives=archives,
-            peers=peers,
-            ae_title=ae_title,
-            plan=plan.priors,
-            monotonic=monotonic,
-            pause=self._stopping.wait,
-        )
-        self._assembly = Assembly(
-            ledger,
-            plan.study_quiet_seconds,
-            clock,
-            self._filer.filed_through,
-            longest_seconds=plan.study_longest_seconds,
-            counts=Counts(archives=archives, peers=peers, ae_title=ae_title, monotonic=monotonic),
-            prior=self._priors.set_aside,
-        )
+        self._priors = self._made_priors(archives)
+        self._assembly = self._made_assembly(archives)
         self._ahead = Ahead(ledger, analyst, self._assembly, self._priors) if plan.ahead else None
-        courier = Courier(
-            ledger=ledger,
-            senders=senders,
-            peers=peers,
-            ae_title=ae_title,
-            policy=plan.retry,
-            clock=clock,
-        )
+        courier = self._made_courier(senders)
         self._outbox = Outbox(courier=courier, notary=Notary(courier=courier, policy=plan.commitment))
-        workshop = Workshop(
-            ledger=ledger,
-            analyst=analyst,
-            courier=courier,
-            clock=clock,
-            report_made=self._outbox.look,
-            priors=self._priors,
-        )
-        self._workflow = Workflow(plan.data_dir / "workflow.sqlite", workshop)
+        self._workflow = self._made_workflow(courier)
+        self._late = LateRecords(ledger, watched, plan.late, clock)
         self._asked_to_stop = False
         self._refusal = ""
         self._heart = threading.Thread(target=self._beat, name="cds-heartbeat", daemon=True)
+
+    def _made_priors(self, archives: Mapping[str, Archive]) -> Priors:
+        return Priors(
+            ledger=self._ledger,
+            cache=PriorCache(self._plan.data_dir / "priors"),
+            archives=archives,
+            peers=self._plan.peers,
+            ae_title=self._plan.address.ae_title,
+            plan=self._plan.priors,
+            monotonic=self._monotonic,
+            pause=self._stopping.wait,
+        )
+
+    def _made_assembly(self, archives: Mapping[str, Archive]) -> Assembly:
+        plan = self._plan
+        return Assembly(
+            self._ledger,
+            plan.study_quiet_seconds,
+            self._clock,
+            self._filer.filed_through,
+            longest_seconds=plan.study_longest_seconds,
+            counts=Counts(
+                archives=archives, peers=plan.peers, ae_title=plan.address.ae_title, monotonic=self._monotonic
+            ),
+            prior=self._priors.set_aside,
+        )
+
+    def _made_courier(self, senders: Mapping[str, Sender]) -> Courier:
+        return Courier(
+            ledger=self._ledger,
+            senders=senders,
+            peers=self._plan.peers,
+            ae_title=self._plan.address.ae_title,
+            policy=self._plan.retry,
+            clock=self._clock,
+        )
+
+    def _made_workflow(self, courier: Courier) -> Workflow:
+        workshop = Workshop(
+            ledger=self._ledger,
+            analyst=self._analyst,
+            courier=courier,
+            clock=self._clock,
+            report_made=self._outbox.look,
+            priors=self._priors,
+        )
+        return Workflow(self._plan.data_dir / "workflow.sqlite", workshop)
 
     def start(self) -> int:
         """Clear up after a crash, then work; the port that the first listener is bound to.
@@ -160,10 +185,12 @@ class Node:
         try:
             self._clear_up()
             self._analyst.start()
+            self._late.start()
             self._workflow.start()
             self._outbox.start()
             port = self._reception.start(self._filer.follow)
         except BaseException:
+            self._late.stop(0.0)
             self._workflow.stop(0.0)
             self._ledger.lock.release()
             raise
@@ -177,12 +204,14 @@ class Node:
         """Finish what is arriving, let a running analysis finish if it is quick, and let go."""
         self._stopping.set()
         self._heart.join()
+        self._late.stop(0.0)
         drain = threading.Thread(target=self._reception.stop, args=(_TRANSFER_GRACE_SECONDS,), name="cds-drain")
         drain.start()
         self._workflow.stop(_ANALYSIS_GRACE_SECONDS)
         drain.join()
         self._filer.stop(_FILING_GRACE_SECONDS)
         self._outbox.stop(_DELIVERY_GRACE_SECONDS)
+        self._late.stop(_DELIVERY_GRACE_SECONDS)
         self._ledger.set_node(None)
         self._ledger.lock.release()
         _LOG.info("stopped")
@@ -197,6 +226,10 @@ class Node:
         silent = [f"no process of the listener {name!r} is alive" for name in self._reception.silent()]
         waiting = [f"what arrives waits in the journals: {self._filer.trouble}"] if self._filer.trouble else []
         return (*silent, *waiting)
+
+    def record_troubles(self) -> Mapping[str, str]:
+        """By records source that is watched: why it cannot be asked now; ``""`` where it can."""
+        return self._late.troubles()
 
     def filed_through(self) -> float:
         """The moment up to which everything that had come stands in the ledger, on the monotonic clock."""

@@ -73,6 +73,9 @@ class Workshop:
 
     def _make_report(self, attempt: Attempt) -> None:
         result = self.analyst.analyse(self.priors.add_to(attempt) if self.priors else attempt)
+        if result.nothing_new:
+            self.ledger.jobs.keep_the_last(attempt.job, self.clock())
+            return
         try:
             report = self.ledger.report_files.put(
                 attempt.job.study_instance_uid,
