@@ -23,7 +23,7 @@ from cds.errors import ConfigError, OutOfResources
 from cds_hl7.person import Identifier, Merge
 
 _LOG: Final = logging.getLogger(__name__)
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY_SECONDS: Final = 10.0
 _BATCH: Final = 256
 _SCHEMA: Final = """
@@ -42,6 +42,8 @@ CREATE TABLE merges (
 CREATE INDEX merges_by_old ON merges (old_id, old_issuer);
 CREATE INDEX merges_by_new ON merges (new_id, new_issuer);
 """
+_SCHEMA_2: Final = "CREATE INDEX subjects_by_message ON subjects (message)"
+"""Whom the latest messages are about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class MessageStore:
 
     def count(self) -> int:
         """How many messages were kept."""
-        with closing(_reading(self.path)) as database:
+        with closing(reading(self.path)) as database:
             return int(database.execute("SELECT count(*) FROM messages").fetchone()[0])
 
     def close(self) -> None:
@@ -165,6 +167,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         if version == 0:
             for statement in _SCHEMA.split(";\n"):
                 database.execute(statement)
+        if version < 2:
+            database.execute(_SCHEMA_2)
             database.execute(f"PRAGMA user_version={_VERSION}")
         database.execute("COMMIT")
     except sqlite3.OperationalError as error:
@@ -231,14 +235,15 @@ class KeptMessages:
             When the file cannot be read.
         """
         try:
-            with closing(_reading(self._path)) as database:
-                known = _followed(database, _beginnings(database, start))
+            with closing(reading(self._path)) as database:
+                known = followed(database, _beginnings(database, start))
                 return known, tuple(_messages(database, known))
         except sqlite3.Error as error:
             raise OSError(f"the file of HL7 messages cannot be read: {error}") from error
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+def reading(path: Path) -> sqlite3.Connection:
+    """The database, for those who only read."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
 
 
@@ -250,7 +255,7 @@ def _beginnings(database: sqlite3.Connection, start: Identifier) -> list[Identif
     return [Identifier(*row) for row in rows]
 
 
-def _followed(database: sqlite3.Connection, beginnings: Iterable[Identifier]) -> dict[Identifier, Identifier]:
+def followed(database: sqlite3.Connection, beginnings: Iterable[Identifier]) -> dict[Identifier, Identifier]:
     """Every identifier that merges join to one of the beginnings, with that beginning."""
     known = {beginning: beginning for beginning in beginnings}
     waiting = list(known)

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from cds.domain.joining import Tally, search_for
 from cds.domain.labs import latest_final
-from cds.domain.records import Identity, Records, RejectedRecord
+from cds.domain.records import Arrivals, Identity, Records, RejectedRecord
 from cds.domain.same_person import doubt, identity_of
 from cds.domain.study import Study
 from cds.errors import ConfigError
+from cds_hl7 import late
 from cds_hl7.er7 import Message, Segment, Unreadable, read
 from cds_hl7.kept import Kept, KeptMessages, store_path
 from cds_hl7.person import Check, Identifier, check_of, identifiers
@@ -99,6 +100,16 @@ class Hl7Records:
         for result in superseded:
             tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
         return Records(labs=labs, texts=chart.texts(), rejected=tally.rejected())
+
+    def arrivals(self, since: str) -> Arrivals:
+        """Whose messages came after the one that `since` names.
+
+        Raises
+        ------
+        EvidenceError
+            When the file of messages cannot be read now.
+        """
+        return late.arrivals(self._path, since) if self._path else Arrivals(position=since or late.NOTHING)
 
     def _site_or_none(self, tally: Tally) -> Mapping[str, SiteCode]:
         """A table that is not usable costs the values of local codes; `check` says what is wrong with it."""
