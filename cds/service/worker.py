@@ -26,6 +26,8 @@ from cds.store import Attempt
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _LOOK_SECONDS: Final = 0.5
 """How often a wait for the worker looks whether the node is stopping."""
+_LOADING_SECONDS: Final = 600.0
+"""What loading the models may take at most, where the analysis itself is given less."""
 
 Reply = tuple[str, AnalysisResult | str]
 
@@ -38,7 +40,7 @@ class WorkerProcess:
     make_analyse
         Picklable; called once in the child, where it loads the models.
     timeout_seconds
-        An analysis that takes longer is ended and counts as a crash.
+        An analysis that takes longer, once the models are loaded, is ended and counts as a crash.
     """
 
     def __init__(self, make_analyse: Callable[[], Analyse], *, timeout_seconds: float = 3600.0) -> None:
@@ -96,10 +98,12 @@ class WorkerProcess:
         pipe = self._pipe
         if pipe is None:
             raise AnalysisInterrupted
-        deadline = time.monotonic() + self._timeout_seconds
+        is_loading, deadline = True, time.monotonic() + max(_LOADING_SECONDS, self._timeout_seconds)
         try:
             pipe.send(attempt)
             while not pipe.poll(_LOOK_SECONDS):
+                if is_loading and self._has_loaded():
+                    is_loading, deadline = False, time.monotonic() + self._timeout_seconds
                 if self._stop_at is not None and time.monotonic() >= self._stop_at:
                     self._end()
                     raise AnalysisInterrupted
@@ -111,6 +115,11 @@ class WorkerProcess:
             self._end()
             raise AnalysisCrashed("the worker process died during the analysis") from None
         return reply
+
+    def _has_loaded(self) -> bool:
+        """Whether the child has tried: then it has closed its end, with or without a refusal."""
+        loading = self._loading
+        return loading is None or loading.poll()
 
     def _end(self) -> None:
         child, self._child = self._child, None

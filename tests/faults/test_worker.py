@@ -13,7 +13,7 @@ from cds.ports import EXTRACTORS
 from faults.senders import instance, instances
 from faults.stage import Stage, utc_now
 
-ANALYSIS_SECONDS = 2.0
+ANALYSIS_SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_a_worker_killed_in_the_middle_is_one_attempt_and_the_study_is_reported(
 
 
 def test_a_worker_stopped_beyond_its_time_is_replaced(common: Stage) -> None:
-    common.script.write("2.25.2", "slow")
+    common.script.write("2.25.2", "hang")
     common.send(instance(2, 1))
     common.wait(lambda: common.script.runs("2.25.2") == 1, "an analysis")
     stopped = common.worker

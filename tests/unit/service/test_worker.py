@@ -127,3 +127,13 @@ def test_what_cannot_be_loaded_is_told_and_costs_no_attempt(attempt: Attempt) ->
 def test_a_worker_that_loaded_refuses_nothing(worker: WorkerProcess, script: Script, attempt: Attempt) -> None:
     worker.analyse(attempt)
     assert worker.refusal() == ""
+
+
+LATE = "import threading, cds.errors as e; threading.Event().wait(1.5); raise e.EvidenceError('no model x')"
+
+
+def test_the_time_of_an_analysis_begins_when_the_models_are_loaded(attempt: Attempt) -> None:
+    worker = WorkerProcess(functools.partial(exec, LATE), timeout_seconds=1.0)
+    with pytest.raises(CdsError, match="no model x"):
+        worker.analyse(attempt)
+    worker.stop(0)
