@@ -15,8 +15,8 @@ from typing import Final
 
 from cds import ports
 from cds.dicom.read import read_studies
+from cds.dicom.text_documents import documents
 from cds.domain.evidence import Evidence, Missing
-from cds.domain.records import Records
 from cds.domain.report import Case, EncodedReport, Report
 from cds.errors import EvidenceError
 from cds.pipeline import Pipeline, Progress, try_to_extract
@@ -37,8 +37,8 @@ class Analysis:
     writers: Mapping[str, ports.Writer]
 
     def with_records(self, case: Case) -> Case:
-        """The case with the patient's records joined to it."""
-        joined = Records()
+        """The case with the patient's records joined to it: the studies' own documents, then every source's."""
+        joined = documents(case.study, case.priors, own_model_name=self.pipeline.software.name)
         for source in self.records:
             joined += source.records_for(case.study)
         return replace(case, records=joined)

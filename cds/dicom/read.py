@@ -22,9 +22,12 @@ _DIRECTORY_GROUP: Final = b"\x04\x00"
 _CHARACTER_SET, _STUDY_DATE, _STUDY_TIME, _ZONE = 0x00080005, 0x00080020, 0x00080030, 0x00080201
 _ACCESSION_NUMBER, _STUDY_DESCRIPTION, _NAME, _AGE = 0x00080050, 0x00081030, 0x00100010, 0x00101010
 _REASON_FOR_STUDY, _REASON_FOR_PROCEDURE, _REQUEST = 0x00321030, 0x00401002, 0x00400275
+_REASON_CODES, _ADMITTING, _ADMITTING_CODES, _MEANING = 0x0040100A, 0x00081080, 0x00081084, 0x00080104
+_REQUESTED_PROCEDURE: Final = 0x00321060
 _STUDY_TAGS: Final = frozenset({
     _CHARACTER_SET, _STUDY_DATE, _STUDY_TIME, _ZONE, _ACCESSION_NUMBER, _STUDY_DESCRIPTION, _NAME, _AGE,
-    _REASON_FOR_STUDY, _REASON_FOR_PROCEDURE, _REQUEST,
+    _REASON_FOR_STUDY, _REASON_FOR_PROCEDURE, _REQUEST, _REASON_CODES, _ADMITTING, _ADMITTING_CODES,
+    _REQUESTED_PROCEDURE,
 })  # fmt: skip
 
 
@@ -144,7 +147,8 @@ def _study(uid: str, reads: Sequence[_Read]) -> Study:
         series=series,
         started_at=_started_at(first.values),
         accession_number=text.decode(first.values.get(_ACCESSION_NUMBER, b""), codecs),
-        description=text.decode(first.values.get(_STUDY_DESCRIPTION, b""), codecs),
+        description=text.decode(first.values.get(_STUDY_DESCRIPTION, b""), codecs)
+        or text.decode(first.values.get(_REQUESTED_PROCEDURE, b""), codecs),
         reason_for_exam=_reason(first, codecs),
     )
 
@@ -203,12 +207,28 @@ def _started_at(values: Mapping[int, bytes]) -> datetime | None:
 
 
 def _reason(read: _Read, codecs: tuple[str, ...]) -> str:
-    """Reason for the Requested Procedure, of the request or the study; else Reason for Study."""
+    """Why it was asked for: Reason for the Requested Procedure, of the request or the study; else Reason for Study.
+
+    Where none of them says it in words, the codes of the reason do. Admitting diagnoses follow on a line of
+    their own.
+    """
     request = read.values.get(_REQUEST, b"")
-    asked = elements.first_item(request, read.transfer_syntax_uid, {_REASON_FOR_PROCEDURE}) if request else {}
-    candidates = (
-        asked.get(_REASON_FOR_PROCEDURE, b""),
-        read.values.get(_REASON_FOR_PROCEDURE, b""),
-        read.values.get(_REASON_FOR_STUDY, b""),
+    asked = elements.first_item(request, read.transfer_syntax_uid, {_REASON_FOR_PROCEDURE, _REASON_CODES})
+    reasons = (
+        text.decode(asked.get(_REASON_FOR_PROCEDURE, b""), codecs),
+        text.decode(read.values.get(_REASON_FOR_PROCEDURE, b""), codecs),
+        text.decode(read.values.get(_REASON_FOR_STUDY, b""), codecs),
+        _meaning(asked.get(_REASON_CODES, b""), read, codecs),
+        _meaning(read.values.get(_REASON_CODES, b""), read, codecs),
     )
-    return next((words for value in candidates if (words := text.decode(value, codecs))), "")
+    admitting = (
+        text.decode(read.values.get(_ADMITTING, b""), codecs).replace("\\", "; "),
+        _meaning(read.values.get(_ADMITTING_CODES, b""), read, codecs),
+    )
+    said = (next(filter(None, reasons), ""), next(filter(None, admitting), ""))
+    return "\n".join(dict.fromkeys(filter(None, said)))
+
+
+def _meaning(sequence: bytes, read: _Read, codecs: tuple[str, ...]) -> str:
+    """Code Meaning (0008,0104) of a code sequence's first item."""
+    return text.decode(elements.first_item(sequence, read.transfer_syntax_uid, {_MEANING}).get(_MEANING, b""), codecs)

@@ -268,5 +268,24 @@ _TEXT: Final = {
     "resolved": "消退",
 }
 
-TEXTS: Final[Mapping[str, str]] = MappingProxyType(_REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | dict(RECORDS))
+_DOCUMENTS: Final = {
+    "the document is larger than {} MiB": "文档大于{} MiB",
+    "the file cannot be read": "文件无法读取",
+    "the document is broken": "文档已损坏",
+    "the document holds no text": "文档中无文字",
+    "{} more documents of the study were not read": "该检查另有{}份文档未读取",
+    "the CDA document is not well formed at line {}": "临床文档（CDA）第{}行格式错误",
+    "the CDA document is not in the character set that it declares": "临床文档（CDA）与其声明的字符集不符",
+    "the CDA document declares an unknown character set": "临床文档（CDA）声明了未知的字符集",
+    "the CDA document declares a document type, which no CDA has": "临床文档（CDA）声明了文档类型，规范中不允许",
+    "the document is no CDA document": "该文档不是临床文档（CDA）",
+    "the document is no PDF": "该文档不是PDF",
+    "the PDF takes too long to read": "PDF读取时间过长",
+    "the PDF is broken or encrypted": "PDF已损坏或已加密",
+    "the PDF takes too much time or memory to read": "PDF读取占用时间或内存过多",
+}
+
+TEXTS: Final[Mapping[str, str]] = MappingProxyType(
+    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS)
+)
 """English to Chinese."""

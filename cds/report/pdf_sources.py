@@ -15,7 +15,7 @@ from cds.report.identity import device_uid, instance_uid
 from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, TEXT_KINDS, Bilingual
 from cds.report.laboratory import judged
 from cds.report.pdf_style import AMBER_INK, GREEN, GREY, INK, RED, Page, gap
-from cds.report.told import ORDER_ID, Passage, gaps, limits, passage
+from cds.report.told import DESCRIPTION_ID, ORDER_ID, Passage, gaps, limits, passage
 from cds.report.wording import gap as gap_sentence
 from cds.report.wording import number, one_line, path_sentence, unit
 
@@ -125,7 +125,7 @@ def _origin(report: Report, observation: Observation) -> str:
     report_id = observation.span.report_id if observation.span else ""
     text = next((each for each in report.case.records.texts if each.report_id == report_id), None)
     if text is None:
-        return "order 申请单" if report_id == ORDER_ID else report_id
+        return "order 申请单" if report_id in (ORDER_ID, DESCRIPTION_ID) else report_id
     when = f" {text.authored_at:%Y-%m-%d}" if text.authored_at else ""
     return f"{' '.join(TEXT_KINDS[text.kind])}{when} ({report_id})"
 

@@ -32,7 +32,8 @@ FLEISCHNER: Final = (
 )
 ONLY_ORDER: Final = "no earlier report: only the reason for the examination was read"
 ORDER_ID: Final = "order"
-"""The report id under which the text extractor reads the reason for the examination."""
+DESCRIPTION_ID: Final = "description"
+"""The report ids under which the text extractor reads the reason for the examination and the study's description."""
 LONGEST_SENTENCE: Final = 240
 _END: Final = re.compile(r"[。！？；\n]|[.!?;](?=\s|$)")
 """A full stop within a number ends no sentence."""
@@ -107,7 +108,8 @@ def passage(report: Report, observation: Observation) -> Passage:
 
 def _text(report: Report, report_id: str) -> str:
     found = next((text.text for text in report.case.records.texts if text.report_id == report_id), "")
-    return found or (report.study.reason_for_exam if report_id == ORDER_ID else "")
+    own = {ORDER_ID: report.study.reason_for_exam, DESCRIPTION_ID: report.study.description}
+    return found or own.get(report_id, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

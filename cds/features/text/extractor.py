@@ -18,6 +18,7 @@ from cds.features.text.values import Mention
 NAME: Final = "cds-text-rules"
 VERSION: Final = "1.0"
 ORDER_ID: Final = "order"
+DESCRIPTION_ID: Final = "description"
 DIAMETER: Final = Code("81827009", "SCT", "Diameter", "直径")
 LIMITS: Final = (
     "Report texts were read by word lists and rules, not understood; what a text says is its author's word.",
@@ -63,6 +64,9 @@ class ReportText:
         yield from case.records.texts
         if case.study.reason_for_exam:
             yield TextReport(report_id=ORDER_ID, text=case.study.reason_for_exam, kind=TextKind.ORDER)
+        # A description ("CT chest") names what was done; it is a text only where it also says what for.
+        if parse(case.study.description).mentions:
+            yield TextReport(report_id=DESCRIPTION_ID, text=case.study.description, kind=TextKind.ORDER)
 
     def _observed(self, text: TextReport) -> Iterator[Observation]:
         readable = text.text[: self._settings.max_characters]
