@@ -115,12 +115,19 @@ def check_header(path: Path, columns: Mapping[str, tuple[str, ...]], required: S
         When the file cannot be read or its columns are wrong.
     """
     with rows_of(path) as rows:
-        _layout(rows, columns, required)
+        layout_of(rows, columns, required)
 
 
-def _layout(
+def layout_of(
     rows: Iterator[tuple[int, list[str] | None]], columns: Mapping[str, tuple[str, ...]], required: Sequence[str]
 ) -> Layout:
+    """Where the columns are, by the first row.
+
+    Raises
+    ------
+    TableError
+        When it cannot be read, or its columns are wrong.
+    """
     _, header = next(rows, (0, None))
     if header is None:
         raise TableError("the file is empty or its first row cannot be parsed")
@@ -133,7 +140,7 @@ def _rows(
     """The rows of the study's patient. Rows of others are passed over without a look at their other cells."""
     wanted = search.identity
     with rows_of(path) as rows:
-        where = _layout(rows, columns, required)
+        where = layout_of(rows, columns, required)
         place = where.places["patient_id"]
         for number, cells in rows:
             if cells is None:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from cds.domain.joining import Search, Tally, search_for
 from cds.domain.labs import latest_final
-from cds.domain.records import LabResult, LabStatus, Records, RejectedRecord, TextReport
+from cds.domain.records import Arrivals, LabResult, LabStatus, Records, RejectedRecord, TextReport
 from cds.domain.study import Study
-from cds.errors import ConfigError
+from cds.errors import ConfigError, EvidenceError
+from cds_csv import late
 from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
 from cds_csv.scan import check_header, labs_of, named_text, reports_of
 from cds_csv.tables import TABLE_SUFFIXES, TableError
@@ -101,6 +102,21 @@ class CsvRecords:
             texts=(*texts, *latest),
             rejected=(*rejected, *(record for tally in tallies for record in tally.rejected())),
         )
+
+    def arrivals(self, since: str) -> Arrivals:
+        """Whose rows are not as they were at `since`. A text file that was named is about nobody, and not watched.
+
+        Raises
+        ------
+        EvidenceError
+            When the files cannot be looked at now.
+        """
+        tables = [(key, Path(location)) for key, location in self._locations.items() if not _is_text(key, location)]
+        try:
+            files = [late.Table(key, path) for key, location in tables for path in _files(location)]
+        except TableError as error:
+            raise EvidenceError(f"the tables cannot be looked at: {error}") from None
+        return late.arrivals(files, since)
 
     def _named_text(self) -> tuple[tuple[TextReport, ...], tuple[RejectedRecord, ...]]:
         location = self._locations.get("reports", "")
