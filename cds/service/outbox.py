@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, runtime_checkable
 
 from cds.errors import OutOfResources
@@ -29,8 +29,8 @@ _SILENT_AFTER: Final = 2
 """A peer that fails so often in a row is down, whatever was sent to it."""
 _BUSY_SECONDS: Final = 5.0
 """How long the queue waits whose database has no room."""
-
-
+_CLOCK_SLACK: Final = timedelta(seconds=1)
+"""By how much a clock that is being slewed may seem to go back."""
 _BLOCKED_SECONDS: Final = 1.0
 """How long the queue waits in which every report waits for an earlier revision of itself."""
 
@@ -114,9 +114,12 @@ class Outbox:
     _busy: dict[str, threading.Thread] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _looked_at: datetime = datetime.min.replace(tzinfo=UTC)
 
     def start(self) -> None:
-        """Refuse what waits for peers that are configured no more."""
+        """Refuse what waits for peers that are configured no more; nothing is put off longer than the policy says."""
+        policy, now = self.courier.policy, self.courier.clock()
+        self._hasten(now + timedelta(seconds=policy.longest_seconds * (1.0 + policy.jitter)), now)
         for name, peer in self.courier.peers.items():
             self._queues[name] = PeerQueue(peer=peer, courier=self.courier, notary=self.notary)
         for name in self.courier.ledger.deliveries.peers():
@@ -129,6 +132,10 @@ class Outbox:
         """Take notices, and set to work on every queue in which something is due; does not block."""
         if self._stopping.is_set():
             return
+        now = self.courier.clock()
+        if now + _CLOCK_SLACK < self._looked_at:
+            self._hasten(now, now)
+        self._looked_at = now
         self.notary.take_notices()
         for name, queue in self._queues.items():
             with self._lock:
@@ -136,6 +143,13 @@ class Outbox:
                     thread = threading.Thread(target=self._work, args=(queue,), name=f"cds-outbox-{name}", daemon=True)
                     self._busy[name] = thread
                     thread.start()
+
+    def _hasten(self, later_than: datetime, now: datetime) -> None:
+        """Try now what waits for a later moment: the clock by which that was set has been set back since."""
+        if files := self.courier.ledger.deliveries.hasten(later_than, now):
+            _LOG.warning("the clock was set back: %d files and answers that waited are tried now", files)
+        for queue in self._queues.values():
+            queue.rests_until = None
 
     def stop(self, seconds: float) -> None:
         """Begin nothing more, wait for what is on the way, and let the senders let go."""

@@ -11,11 +11,17 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, insert, select, update
 
 from cds.store.database import Database, note, stamp
-from cds.store.tables import DELIVERIES, REPORT_FILES, REPORTS, STUDIES
+from cds.store.tables import ANSWERS, DELIVERIES, REPORT_FILES, REPORTS, STUDIES
 from cds.store.values import DeliverableFile, Delivery, DeliveryState, StudyState
 
 _AT_ONCE: Final = 256
 """How many deliveries one transaction ends."""
+_WAITING: Final = (
+    (DELIVERIES, DeliveryState.PENDING, "next_at"),
+    (DELIVERIES, DeliveryState.SENT, "commit_at"),
+    (ANSWERS, DeliveryState.PENDING, "next_at"),
+)
+"""Where the moment stands that something waits for."""
 
 
 class Deliveries:
@@ -98,6 +104,21 @@ class Deliveries:
                 "delivery postponed",
                 study_instance_uid=delivery.study_instance_uid,
                 detail=f"to {delivery.peer}, attempt {delivery.attempt + 1}: {reason}",
+            )
+
+    def hasten(self, later_than: datetime, at: datetime) -> int:
+        """Make due at `at` what waits for a moment later than `later_than`; how many files and answers.
+
+        For a clock that was set back: what it put off before would wait for the hour that is lived through again.
+        """
+        with self._database.writing() as connection:
+            return sum(
+                connection.execute(
+                    update(table)
+                    .where(table.c.state == state, table.c[column] > stamp(later_than))
+                    .values({column: stamp(at)})
+                ).rowcount
+                for table, state, column in _WAITING
             )
 
     def still_pending(self, delivery: Delivery) -> bool:
