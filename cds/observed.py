@@ -7,26 +7,34 @@ from collections.abc import Iterable, Sequence
 from cds.domain.code import Code
 from cds.domain.evidence import Assertion, Evidence, Modality, Observation
 from cds.domain.finding import Finding
+from cds.domain.vocabulary import ECG
 
 NO_NUMBER = {
     Modality.CT: "measured on the images; no calibrated probability exists for it",
     Modality.XRAY: "seen on the image; no calibrated probability exists for it",
     Modality.TEXT: "stated in a report text; not assessed on the images",
+    Modality.WAVEFORM: "numbers of the recording, no interpretation; no calibrated probability exists for them",
 }
+
+ECG_NUMBERS = frozenset(
+    f"{Modality.WAVEFORM}/{name}" for name in ("heart_rate", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia")
+)
 
 
 def observed_findings(evidence: Sequence[Evidence], fused: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings that stand in the evidence itself and that fusion did not conclude.
 
     Every imaging observation is a finding of its own (each nodule is tracked apart). Mentions in
-    texts are gathered to one finding per concept; where texts disagree it is UNCERTAIN. Laboratory
-    values are inputs, not findings.
+    texts are gathered to one finding per concept; where texts disagree it is UNCERTAIN. What was measured
+    in a waveform is one finding of numbers. Laboratory values are inputs, not findings.
     """
     known = {finding.code for finding in fused}
     found: list[Finding] = []
     for part in sorted(evidence, key=lambda part: list(Modality).index(part.modality)):
         if part.modality in (Modality.XRAY, Modality.CT):
             own = [_imaging(part, item) for item in part.observations if item.concept not in known]
+        elif part.modality is Modality.WAVEFORM:
+            own = _measured(part)
         elif part.modality is Modality.TEXT:
             own = _textual(part, known)
         else:
@@ -51,6 +59,24 @@ def _imaging(part: Evidence, item: Observation) -> Finding:
         because=(item.id,),
         reason=item.note or ("" if item.probability is not None else NO_NUMBER[part.modality]),
     )
+
+
+def _measured(part: Evidence) -> list[Finding]:
+    """The numbers that every electrocardiogram is told by; those of one lead, and of its quality, stay evidence."""
+    told = [item for item in part.observations if item.id in ECG_NUMBERS]
+    if not told:
+        return []
+    return [
+        Finding(
+            id="waveform/ecg",
+            code=ECG,
+            assertion=Assertion.PRESENT,
+            algorithm=part.algorithm,
+            measurements=tuple(measurement for item in told for measurement in item.measurements),
+            because=tuple(item.id for item in told),
+            reason=NO_NUMBER[Modality.WAVEFORM],
+        )
+    ]
 
 
 def _textual(part: Evidence, known: Iterable[Code]) -> list[Finding]:

@@ -154,6 +154,8 @@ def inputs_hash(case: Case) -> str:
             for prior in case.priors
         )
         parts["not_compared"] = sorted(case.not_compared)
+    if records.waveforms:
+        parts["waveforms"] = sorted(waveform.sha256 for waveform in records.waveforms)
     if case.expected:
         parts["complete"] = [case.held, case.expected]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cds.domain.code import Code
+from cds.domain.waveform import Trace
 
 
 class Modality(StrEnum):
@@ -153,6 +154,8 @@ class Evidence:
         The checks made before and after.
     limits
         What a reader must know about this evidence, in English sentences.
+    trace
+        A strip of the waveform that was read, None where there is none.
     """
 
     modality: Modality
@@ -163,3 +166,4 @@ class Evidence:
     heat_map: tuple[tuple[float, ...], ...] = ()
     gates: tuple[Gate, ...] = ()
     limits: tuple[str, ...] = ()
+    trace: Trace | None = None

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from cds.domain.code import Code
+from cds.domain.waveform import Waveform
 
 
 class LabStatus(StrEnum):
@@ -85,12 +86,14 @@ class Records:
     labs: tuple[LabResult, ...] = ()
     texts: tuple[TextReport, ...] = ()
     rejected: tuple[RejectedRecord, ...] = ()
+    waveforms: tuple[Waveform, ...] = ()
 
     def __add__(self, other: Records) -> Records:
         return Records(
             labs=self.labs + other.labs,
             texts=self.texts + other.texts,
             rejected=self.rejected + other.rejected,
+            waveforms=self.waveforms + other.waveforms,
         )
 
 

@@ -90,5 +90,8 @@ ANATOMY: Mapping[str, Code] = MappingProxyType(
 )
 """Anatomic regions and lateralities by key."""
 
+ECG = Code("ecg", "99CDS", "Electrocardiogram measurements", "心电图测量值")
+"""What was measured in an electrocardiogram: numbers, not a thoracic finding; it is measured, never present."""
+
 KEY_OF: Mapping[Code, str] = MappingProxyType({code: key for key, code in FINDINGS.items()})
 """The key of a finding's code."""

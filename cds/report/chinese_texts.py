@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cds.report.chinese_records import RECORDS
+from cds.report.chinese_waveform import WAVEFORMS
 
 _REPORT: Final = {
     "Decision support, unverified: a physician must review the images and this report.": (
@@ -286,6 +287,6 @@ _DOCUMENTS: Final = {
 }
 
 TEXTS: Final[Mapping[str, str]] = MappingProxyType(
-    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS)
+    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS) | dict(WAVEFORMS)
 )
 """English to Chinese."""

@@ -14,8 +14,9 @@ from cds.domain.evidence import Algorithm, Evidence, ImageRegion, Measurement, M
 from cds.domain.finding import Finding, Recommendation, Statement
 from cds.domain.records import LabResult
 from cds.domain.report import EncodedReport, Report
+from cds.domain.revision import Difference
 from cds.report import json_shape as shape
-from cds.report import priors
+from cds.report import priors, revision
 from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
@@ -63,6 +64,7 @@ def as_json(report: Report) -> shape.ReportJson:
         "verification": report.verification,
         "revision": report.revision,
         "predecessor": report.predecessor,
+        "changes": None if report.changes is None else [_difference(each) for each in report.changes],
         "inputs_hash": report.inputs_hash,
         "algorithm": [_algorithm(each) for each in report.algorithms],
         "inputs": _inputs(report),
@@ -83,6 +85,17 @@ def as_json(report: Report) -> shape.ReportJson:
 
 def _text(both: Bilingual) -> shape.TextJson:
     return {"en": clean(both[0]), "zh": clean(both[1])}
+
+
+def _difference(each: Difference) -> shape.DifferenceJson:
+    return {
+        "matter": each.matter.value,
+        "id": each.id,
+        "name": _text(each.name),
+        "then": None if each.then is None else _text(each.then),
+        "now": None if each.now is None else _text(each.now),
+        "text": _text(revision.sentence(each)),
+    }
 
 
 def _code(code: Code) -> shape.CodeJson:
@@ -113,6 +126,16 @@ def _inputs(report: Report) -> shape.InputsJson:
                 "sha256": hashlib.sha256(text.text.encode("utf-8", "surrogatepass")).hexdigest(),
             }
             for text in records.texts
+        ],
+        "waveforms": [
+            {
+                "waveform_id": each.waveform_id,
+                "format": each.format.value,
+                "acquired_at": each.acquired_at.isoformat() if each.acquired_at else None,
+                "source": each.source,
+                "sha256": each.sha256,
+            }
+            for each in records.waveforms
         ],
         "spans": _spans(report),
         "rejected": [

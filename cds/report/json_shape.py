@@ -62,6 +62,16 @@ class TextInputJson(TypedDict):
     sha256: str
 
 
+class WaveformInputJson(TypedDict):
+    """One recording that was joined to the study, by the sha256 of its files."""
+
+    waveform_id: str
+    format: str
+    acquired_at: str | None
+    source: str
+    sha256: str
+
+
 class SpanJson(TypedDict):
     """A passage of a text that an observation rests on, and the sentence around it."""
 
@@ -88,6 +98,7 @@ class InputsJson(TypedDict):
     complete: NotRequired[CompleteJson | None]
     labs: list[LabJson]
     texts: list[TextInputJson]
+    waveforms: NotRequired[list[WaveformInputJson]]
     spans: list[SpanJson]
     rejected: list[RejectedJson]
 
@@ -259,6 +270,20 @@ class PriorJson(TypedDict):
     changes: list[ChangeJson]
 
 
+class DifferenceJson(TypedDict):
+    """One thing that this revision says otherwise than the one before, and the sentence about it.
+
+    `then` is null where the revision before said nothing of it, `now` where this one does not any more.
+    """
+
+    matter: str
+    id: str
+    name: TextJson
+    then: TextJson | None
+    now: TextJson | None
+    text: TextJson
+
+
 class CompleteJson(TypedDict):
     """How many instances of the study were here when it was read, of how many."""
 
@@ -275,6 +300,7 @@ class ReportJson(TypedDict):
     verification: str
     revision: int
     predecessor: str
+    changes: NotRequired[list[DifferenceJson] | None]
     inputs_hash: str
     algorithm: list[AlgorithmJson]
     inputs: InputsJson

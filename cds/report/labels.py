@@ -26,6 +26,14 @@ ASSERTIONS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 SUSPECTED: Final[Bilingual] = ("suspected", "疑似")
 """PRESENT, where the number behind it was never measured on patients."""
 
+MEASURED: Final[Bilingual] = ("measured", "测得")
+"""Of numbers, which are neither present nor absent."""
+
+STRIP_NOTE: Final[Bilingual] = (
+    "Triangles: R peaks that were found. Not to the scale of paper; do not measure on it.",
+    "三角：检出的R峰。非纸面比例，请勿据此测量。",
+)
+
 SPREAD: Final[Bilingual] = ("model spread", "模型间差异")
 INTERVAL: Final[Bilingual] = ("95 % interval", "95%区间")
 
@@ -50,11 +58,13 @@ KINDS: Final[Mapping[str, Bilingual]] = MappingProxyType(
 SECTIONS: Final[Mapping[str, Bilingual]] = MappingProxyType(
     {
         "study": ("Patient and study", "患者与检查"),
+        "changes": ("What has changed", "变化"),
         "impression": ("Impression", "印象"),
         "findings": ("Findings", "所见"),
         "images": ("Images", "图像"),
         "contributions": ("What moved each probability", "各模态的贡献"),
         "measurements": ("Measurements", "测量"),
+        "waveform": ("Electrocardiogram", "心电图"),
         "priors": ("Compared with earlier studies", "与既往检查比较"),
         "said_earlier": ("Sizes in earlier reports", "既往报告中的大小"),
         "labs": ("Laboratory values used", "所用检验结果"),

@@ -137,7 +137,10 @@ def _compact(page: Page, report: Report) -> list[Flowable]:
             page.cell(f"{each.code.text('en')} {each.code.meaning_zh}", bold=True),
             " ".join(place(each.site)),
             ", ".join(measure(size) for size in each.measurements),
-            page.cell(" ".join(asserted(each.assertion, each.calibrated_on)), colour=ASSERTION_COLOURS[each.assertion]),
+            page.cell(
+                " ".join(asserted(each.assertion, each.calibrated_on, each.code.value)),
+                colour=ASSERTION_COLOURS[each.assertion],
+            ),
             probability(each.probability, each.interval)
             if each.probability is not None
             else _reason(page, each.reason, 7.2),
@@ -159,7 +162,7 @@ def _what(page: Page, finding: Finding) -> list[Flowable]:
 
 
 def _said(page: Page, finding: Finding) -> list[Flowable]:
-    english, chinese = asserted(finding.assertion, finding.calibrated_on)
+    english, chinese = asserted(finding.assertion, finding.calibrated_on, finding.code.value)
     colour = ASSERTION_COLOURS[finding.assertion]
     return [page.text(english.upper(), 8.2, bold=True, colour=colour), page.text(chinese, 8, colour=colour)]
 

@@ -15,16 +15,18 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from cds.domain.report import Report
-from cds.report import labels
+from cds.report import labels, revision
 from cds.report.chinese import chinese
 from cds.report.json_form import as_json
 from cds.report.labels import BANNER
+from cds.report.pdf_changes import changes
 from cds.report.pdf_findings import contributions, earlier, findings, impression, measurements, patient
 from cds.report.pdf_fonts import Fonts, fonts_for
 from cds.report.pdf_images import images
 from cds.report.pdf_priors import prior_studies
 from cds.report.pdf_sources import gates, knowledge, labs, limitations, missing, recommendations, software, texts
 from cds.report.pdf_style import AMBER, AMBER_INK, GREY, MARGIN, NAVY, WIDTH, Page, gap
+from cds.report.pdf_waveform import waveform
 from cds.report.source import SourceHeader
 
 TITLE: Final = ("Chest decision-support report", "胸部辅助决策报告")
@@ -39,11 +41,13 @@ OWN_WORDS: Final = (
 
 SECTIONS: Final[tuple[Callable[[Page, Report], list[Flowable]], ...]] = (
     impression,
+    changes,
     findings,
     images,
     recommendations,
     contributions,
     measurements,
+    waveform,
     prior_studies,
     earlier,
     missing,
@@ -87,7 +91,8 @@ def _everything_said(report: Report, header: SourceHeader) -> str:
     own += [chinese(finding.calibrated_on) for finding in report.findings]
     copied = [str(element.value) for element in header.elements if element.VR != "SQ"]
     study = [report.study.description, report.study.reason_for_exam]
-    return "".join([json.dumps(as_json(report), ensure_ascii=False), *own, *copied, *study, *TITLE, OWN_WORDS])
+    since = [text for both in (revision.heading(report), *revision.sentences(report)) for text in both]
+    return "".join([json.dumps(as_json(report), ensure_ascii=False), *own, *copied, *study, *since, *TITLE, OWN_WORDS])
 
 
 def _template(page: Page, report: Report) -> PageTemplate:

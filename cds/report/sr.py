@@ -27,6 +27,7 @@ from pydicom.uid import UID
 from cds.domain.evidence import Modality
 from cds.domain.report import EncodedReport, Report
 from cds.domain.study import Series
+from cds.domain.waveform import STORAGE_CLASSES
 from cds.report import sr_codes as codes
 from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.envelope import (
@@ -55,9 +56,9 @@ SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
 SERIES_NUMBER: Final = 9001
 MEDIA_TYPE: Final = "application/dicom"
 SERIES_OF: Final[Mapping[Modality, frozenset[str]]] = MappingProxyType(
-    {Modality.XRAY: frozenset({"CR", "DX"}), Modality.CT: frozenset({"CT"})}
+    {Modality.XRAY: frozenset({"CR", "DX"}), Modality.CT: frozenset({"CT"}), Modality.WAVEFORM: frozenset({"ECG"})}
 )
-"""The Modality (0008,0060) of the series that an imaging modality is read from."""
+"""The Modality (0008,0060) of the series that a modality is read from."""
 ALWAYS_EXPECTED: Final = frozenset({Modality.LABS, Modality.TEXT})
 """What every patient could have; a study is of one imaging modality, and the other is not awaited."""
 
@@ -195,7 +196,8 @@ def _observer(report: Report) -> ObserverContext:
 def _library(report: Report) -> ContainerContentItem:
     """TID 1600: every image that was used, a group per series; the series with key images comes first."""
     keys = {part.key_image for part in report.evidence}
-    series = sorted(report.study.series, key=lambda one: not any(i.sop_instance_uid in keys for i in one.instances))
+    images = [one for one in report.study.series if not any(i.sop_class_uid in STORAGE_CLASSES for i in one.instances)]
+    series = sorted(images, key=lambda one: not any(i.sop_instance_uid in keys for i in one.instances))
     library = ContainerContentItem(name=dicom.DCM.ImageLibrary, relationship_type=RelationshipTypeValues.CONTAINS)
     library.ContentSequence = ContentSequence([_library_group(one) for one in series if one.instances])
     return library

@@ -47,6 +47,7 @@ INTERVAL_LOW: Final = _private("probability_low", "Lower bound of the interval o
 INTERVAL_HIGH: Final = _private("probability_high", "Upper bound of the interval of the probability")
 BASE: Final = _private("probability_base", "Base value that the contributions start from")
 SAID_EARLIER: Final = _private("said_earlier", "Size in an earlier report")
+CHANGE: Final = _private("change", "Change since the previous revision")
 NOTICE: Final = _private("notice", "Decision support notice")
 CALIBRATED_ON: Final = _private("calibrated_on", "Data that the probability was calibrated on")
 REASON: Final = _private("reason", "Reason for abstaining or for no probability")
@@ -74,7 +75,16 @@ STATEMENTS: Final[Mapping[str, Code]] = MappingProxyType(
 )
 
 ENGLISH_UNITS: Final[Mapping[str, str]] = MappingProxyType(
-    {"1": "no units", "mm": "millimeter", "mm3": "cubic millimeter", "%": "Percent", "[hnsf'U]": "Hounsfield unit"}
+    {
+        "1": "no units",
+        "mm": "millimeter",
+        "mm3": "cubic millimeter",
+        "%": "Percent",
+        "[hnsf'U]": "Hounsfield unit",
+        "/min": "per minute",
+        "ms": "millisecond",
+        "mV": "millivolt",
+    }
 )
 
 

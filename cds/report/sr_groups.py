@@ -25,6 +25,7 @@ from cds.domain.evidence import Algorithm
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
+from cds.domain.waveform import STORAGE_CLASSES
 from cds.report import sr_codes as codes
 from cds.report.because import told
 from cds.report.chinese import chinese
@@ -154,7 +155,8 @@ def _source_images(
         if each.id in finding.because
         for uid in (each.source, each.region.sop_instance_uid if each.region else "", part.key_image)
     ]
-    used = [images[uid] for uid in dict.fromkeys(named) if uid in images]
+    found = [images[uid] for uid in dict.fromkeys(named) if uid in images]
+    used = [image for image in found if image.sop_class_uid not in STORAGE_CLASSES]
     made = [
         SourceImageForMeasurementGroup(
             referenced_sop_class_uid=image.sop_class_uid, referenced_sop_instance_uid=image.sop_instance_uid

@@ -109,7 +109,7 @@ class _Shown:
         assertion = finding["assertion"]
         about = [self._site(finding["site"]), *(self._size(each) for each in finding["measurements"])]
         name = Text.assemble((self._code(finding["code"]), "bold"), *(f"\n{line}" for line in about if line))
-        said = asserted(assertion, finding["calibrated_on"])
+        said = asserted(assertion, finding["calibrated_on"], finding["code"]["value"])
         return (Text(self._label(said), style=COLOURS[assertion]), name, self._sure(finding))
 
     def _site(self, site: SiteJson | None) -> str:

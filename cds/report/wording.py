@@ -9,9 +9,10 @@ from typing import Final
 
 from cds.domain.evidence import Assertion, Measurement, Missing, Site
 from cds.domain.finding import Contribution, Finding, Statement
+from cds.domain.vocabulary import ECG
 from cds.errors import ReportError
 from cds.report.chinese import chinese as translated
-from cds.report.labels import ASSERTIONS, INTERVAL, MODALITIES, SPREAD, SUSPECTED, Bilingual
+from cds.report.labels import ASSERTIONS, INTERVAL, MEASURED, MODALITIES, SPREAD, SUSPECTED, Bilingual
 
 NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Control characters, lone surrogates and non-characters: never part of a text that leaves the house."""
@@ -102,8 +103,13 @@ def measure(measurement: Measurement) -> str:
 def measured(measurements: Iterable[Measurement]) -> Bilingual:
     """``"long axis 9.1 mm, short axis 7.3 mm"`` and its Chinese."""
     kept = tuple(measurements)
-    english = ", ".join(f"{each.quantity.text('en').lower()} {measure(each)}" for each in kept)
+    english = ", ".join(f"{_within(each.quantity.text('en'))} {measure(each)}" for each in kept)
     return english, "，".join(f"{each.quantity.text('zh')} {measure(each)}" for each in kept)
+
+
+def _within(name: str) -> str:
+    """A name within a sentence: ``"Long axis"`` is ``"long axis"``, ``"QRS duration"`` stays."""
+    return name[:1].lower() + name[1:] if name[1:2].islower() else name
 
 
 def unit(ucum: str) -> str:
@@ -128,8 +134,10 @@ def _sized(findings: Iterable[Finding]) -> tuple[float, Measurement, Finding] | 
     return max(sizes, key=lambda size: size[0]) if sizes else None
 
 
-def asserted(assertion: str, calibrated_on: str) -> Bilingual:
-    """What is said of a finding; nothing that was learned from a simulated cohort is called present."""
+def asserted(assertion: str, calibrated_on: str, code: str = "") -> Bilingual:
+    """What is said of a finding; neither a number nor what a simulated cohort taught is called present."""
+    if code == ECG.value:
+        return MEASURED
     if assertion == Assertion.PRESENT and calibrated_on.startswith(SIMULATED):
         return SUSPECTED
     return ASSERTIONS[assertion]
@@ -147,7 +155,7 @@ def sentence(finding: Finding) -> Bilingual:
     if where[0]:
         english.append(f" ({where[0]})")
         chinese.append(f"（{where[1]}）")
-    said = asserted(finding.assertion, finding.calibrated_on)
+    said = asserted(finding.assertion, finding.calibrated_on, finding.code.value)
     english.append(f": {said[0]}")
     chinese.append(f"：{said[1]}")
     sizes, sizes_zh = measured(finding.measurements)
@@ -181,7 +189,7 @@ def _group_sentence(group: Sequence[Finding]) -> Bilingual:
     """Several findings of one code and one assertion as one sentence, with the largest of them."""
     if len(group) == 1:
         return sentence(group[0])
-    code, said = group[0].code, asserted(group[0].assertion, group[0].calibrated_on)
+    code, said = group[0].code, asserted(group[0].assertion, group[0].calibrated_on, group[0].code.value)
     english, chinese = f"{code.text('en')}: {len(group)}, {said[0]}", f"{code.text('zh')}：{len(group)} 处，{said[1]}"
     largest = _sized(group)
     if largest is not None:

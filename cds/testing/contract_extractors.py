@@ -1,7 +1,7 @@
 """What every plugin of the door `cds.extractors` must keep; each check takes the plugin and a case.
 
-`full_case` has something for every modality: a radiograph of a child and a chest CT of phantoms, a
-laboratory value and a report. A plugin for another modality may be given a case of its own.
+`full_case` has something for every modality: a radiograph of a child, a chest CT and an electrocardiogram of
+phantoms, a laboratory value and a report. A plugin for another modality may be given a case of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cds.domain.study import Patient, Study
 from cds.errors import EvidenceError
 from cds.ports import Extractor
 from cds.testing.phantoms.ct import ct_thorax_phantom
+from cds.testing.phantoms.ecg import ecg_phantom
 from cds.testing.phantoms.patient import CHILD, PhantomStudy
 from cds.testing.phantoms.xray import chest_xray_phantom
 
@@ -33,6 +34,7 @@ def full_case(folder: Path) -> Case:
     study = PhantomStudy(seed=5, patient=CHILD)
     chest_xray_phantom(folder / "xray", study=study, seed=5, pixels=512)
     ct_thorax_phantom(folder / "ct", study=study, seed=5, matrix=192)
+    ecg_phantom(folder / "ecg", study=study)
     ((read,), ()) = read_studies([folder])
     crp = ANALYTES["crp"]
     taken = study.started_at - timedelta(hours=2)

@@ -30,4 +30,4 @@ def test_every_extractor_keeps_the_contract(
 
 
 def test_the_house_registers_an_extractor_for_each_modality_it_reads() -> None:
-    assert set(installed(ports.EXTRACTORS)) >= {"chest_xray", "chest_ct", "labs", "text"}
+    assert set(installed(ports.EXTRACTORS)) >= {"chest_xray", "chest_ct", "labs", "text", "ecg"}

@@ -1,0 +1,1 @@
+"""Waveforms: electrocardiograms read by signal processing, and a recurrent network for series."""
