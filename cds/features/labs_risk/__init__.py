@@ -1,0 +1,1 @@
+"""The risk of death in hospital with COVID-19, from laboratory values: inputs, model, extractor."""
