@@ -19,11 +19,14 @@ from cds.dicom.text_documents import documents
 from cds.domain.evidence import Evidence, Missing
 from cds.domain.report import Case, EncodedReport, Report
 from cds.errors import EvidenceError
-from cds.pipeline import Pipeline, Progress, try_to_extract
+from cds.pipeline import Pipeline, Progress, inputs_hash, try_to_extract
+from cds.report.changes import changes
 from cds.report.content import content_hash
+from cds.report.json_form import JsonReport
 from cds.service import AnalysisResult
 from cds.store import Attempt
 
+_JSON: Final = "application/json"
 _REMEMBERED: Final = 16
 """Extractions that are kept: four modalities of a study, and of some others that arrive beside it."""
 
@@ -91,15 +94,24 @@ class Reading:
         case = self._analysis.with_records(_case_of(attempt))
         if self._last and self._last[:3] == (case, attempt.revision, attempt.predecessor):
             return self._last[3]
+        if attempt.known_inputs and attempt.known_inputs == inputs_hash(case):
+            return AnalysisResult(inputs_hash=attempt.known_inputs, nothing_new=True)
         report = self._analysis.pipeline.run(case, datetime.now(UTC))
         report = replace(report, revision=attempt.revision, predecessor=attempt.predecessor)
+        report = replace(report, changes=changes(report, attempt.before) if report.predecessor else None)
         result = AnalysisResult(
             inputs_hash=report.inputs_hash,
-            encodings=self._analysis.encode(report),
+            encodings=self._kept(report),
             content_hash=content_hash(report, self._analysis.writers),
         )
         self._last = (case, attempt.revision, attempt.predecessor, result)
         return result
+
+    def _kept(self, report: Report) -> tuple[EncodedReport, ...]:
+        """Every encoding, as JSON in any case: the next revision says what it changed against that."""
+        encodings = self._analysis.encode(report)
+        written = any(each.media_type == _JSON for each in encodings)
+        return encodings if written else (*encodings, *JsonReport(JsonReport.Settings(indent=0)).write(report))
 
 
 def _case_of(attempt: Attempt) -> Case:

@@ -10,6 +10,7 @@ from cds.domain.comparison import Comparison
 from cds.domain.evidence import Algorithm, Evidence, Gate, Missing
 from cds.domain.finding import Finding, Knowledge, Recommendation, Statement
 from cds.domain.records import Records
+from cds.domain.revision import Difference
 from cds.domain.study import Study
 
 
@@ -42,6 +43,7 @@ class Report:
     A report is decision support. The type has no way to say VERIFIED; only a signature makes a
     new, verified instance. `created_at` is when the analysis started. `inputs_hash` is the sha256
     over everything that went in; the SR's UID is derived from it, so that a rerun is the same object.
+    `changes` is what it says otherwise than its `predecessor`, None where that is not known.
     """
 
     case: Case
@@ -57,6 +59,7 @@ class Report:
     comparisons: tuple[Comparison, ...] = ()
     revision: int = 1
     predecessor: str = ""
+    changes: tuple[Difference, ...] | None = None
 
     @property
     def verification(self) -> Literal["UNVERIFIED"]:

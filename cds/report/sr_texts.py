@@ -10,7 +10,7 @@ from highdicom.sr.enum import RelationshipTypeValues
 from cds.domain.evidence import Evidence, Missing, Observation
 from cds.domain.finding import Recommendation, Statement
 from cds.domain.report import Report
-from cds.report import priors
+from cds.report import priors, revision
 from cds.report import sr_codes as codes
 from cds.report.chinese import chinese
 from cds.report.labels import ASSERTIONS, BANNER, MODALITIES
@@ -31,6 +31,8 @@ def evaluations(report: Report) -> ContainerContentItem:
 def _items(report: Report) -> Iterator[TextContentItem]:
     yield from codes.both(codes.NOTICE, BANNER)
     yield from codes.both(codes.IMPRESSION, report.impression)
+    for changed in revision.sentences(report):
+        yield from codes.both(codes.CHANGE, changed)
     for each in report.recommendations:
         yield from _recommendation(each)
     for statement in report.statements:
