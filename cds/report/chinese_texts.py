@@ -248,6 +248,13 @@ _TEXT: Final = {
     ),
     "A text was longer than {} characters; only its beginning was read.": "有文本超过{}个字符；仅读取其开头部分。",
     "the case has no report and no reason for the examination": "无报告文本，也无检查原因",
+    "no folder of a text encoder is configured": "未配置文本编码器的文件夹",
+    "A text encoder of the site's own was used; its labels are not calibrated, and nothing is known here of its"
+    " training.": "使用了本机构自有的文本编码器；其标签未经校准，其训练情况此处不详。",
+    "A text was too long for the text encoder; only its beginning was read.": (
+        "有文本超出文本编码器的长度；仅读取其开头部分。"
+    ),
+    "the encoder {w} gave NaN or infinity": "编码器{}给出了无效数值",
     "prior report": "既往报告",
     "said then: {}": "当时所述：{}",
     "said then on {}: {}": "{}当时所述：{}",

@@ -50,7 +50,7 @@ class ReportText:
 
     def extract(self, case: Case) -> Evidence | Missing:
         """One observation per mention of every text; Missing where there is no text."""
-        texts = [text for text in self._texts(case) if text.text.strip()]
+        texts = texts_of(case)
         if not texts:
             return Missing(modality=self.modality, reason="the case has no report and no reason for the examination")
         return Evidence(
@@ -59,14 +59,6 @@ class ReportText:
             observations=tuple(_distinct(observation for text in texts for observation in self._observed(text))),
             limits=LIMITS + self._cut(texts),
         )
-
-    def _texts(self, case: Case) -> Iterator[TextReport]:
-        yield from case.records.texts
-        if case.study.reason_for_exam:
-            yield TextReport(report_id=ORDER_ID, text=case.study.reason_for_exam, kind=TextKind.ORDER)
-        # A description ("CT chest") names what was done; it is a text only where it also says what for.
-        if parse(case.study.description).mentions:
-            yield TextReport(report_id=DESCRIPTION_ID, text=case.study.description, kind=TextKind.ORDER)
 
     def _observed(self, text: TextReport) -> Iterator[Observation]:
         readable = text.text[: self._settings.max_characters]
@@ -78,6 +70,16 @@ class ReportText:
         if all(len(text.text) <= longest for text in texts):
             return ()
         return (f"A text was longer than {longest} characters; only its beginning was read.",)
+
+
+def texts_of(case: Case) -> list[TextReport]:
+    """Every text of a case that says something: its records', the reason for the examination, the description."""
+    texts = list(case.records.texts)
+    texts.append(TextReport(report_id=ORDER_ID, text=case.study.reason_for_exam, kind=TextKind.ORDER))
+    # A description ("CT chest") names what was done; it is a text only where it also says what for.
+    if parse(case.study.description).mentions:
+        texts.append(TextReport(report_id=DESCRIPTION_ID, text=case.study.description, kind=TextKind.ORDER))
+    return [text for text in texts if text.text.strip()]
 
 
 def algorithm() -> Algorithm:
