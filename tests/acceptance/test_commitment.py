@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not Path(ORTHANC).exists(), reason="needs Debian's orthanc: apt-get install orthanc"),
 ]
 STUDY = "2.25.1"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 class World:

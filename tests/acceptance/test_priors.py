@@ -44,7 +44,7 @@ NOW = PhantomStudy(seed=11, started_at=datetime(2026, 6, 15, 9, 30, tzinfo=UTC))
 THEN = replace(NOW, seed=12, started_at=datetime(2025, 12, 15, 9, 30, tzinfo=UTC))
 PERSON = Identity(patient_id="P-1", birth_date=date(1950, 1, 1), sex="F")
 QUIET_SECONDS = 120
-PATIENCE_SECONDS = 100
+PATIENCE_SECONDS = 240
 """Less than the quiet time: what is ready by then was complete by the count."""
 
 
@@ -139,7 +139,7 @@ def test_a_report_is_made_at_once_and_compares_with_the_earlier_study_in_orthanc
     node.start()
     pacs.start()
     try:
-        wait_until(lambda: "listening on" in node.log(), 60, "the node")
+        wait_until(lambda: "listening on" in node.log(), PATIENCE_SECONDS, "the node")
         pacs.upload(then.file.read_bytes())
         pacs.upload(now.file.read_bytes())
 
@@ -173,7 +173,7 @@ def check_only_one_report(pacs: Orthanc, node: ServedNode, prior: str, *, moved:
     """The earlier study has no report of its own, wherever it went."""
     row = node.study(prior)
     if moved:
-        wait_until(lambda: node.study(prior)["state"] == "SKIPPED", 30, "the moved study set aside")
+        wait_until(lambda: node.study(prior)["state"] == "SKIPPED", PATIENCE_SECONDS, "the moved study set aside")
         assert "comparison" in node.study(prior)["reason"]
     else:
         assert row["state"] == ""

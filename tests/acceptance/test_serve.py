@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from pynetdicom.dsutils import split_dataset
 from cds.testing.phantoms.ct import ct_thorax_phantom
 from cds.testing.phantoms.xray import chest_xray_phantom
 from cds_pacs.testing import MiniPacs
+from faults.processes import lock_holder, workers
 from support.node import ServedNode
 from support.orthanc import free_port, wait_until
 
@@ -52,12 +55,17 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def listeners(node: ServedNode) -> set[int]:
+    rings = (node.folder / "data" / "journal").glob("*.ring")
+    return {holder for ring in rings if (holder := lock_holder(ring)) is not None}
+
+
 def send(node: ServedNode, files: list[Path], *, kill_after: int = 0) -> dict[str, str]:
     """Send as a PACS does; the SHA-256 of each data set that was answered with success."""
     header = dcmread(files[0], stop_before_pixels=True)
     context = build_context(header.SOPClassUID, header.file_meta.TransferSyntaxUID)
     entity = AE(ae_title="PACS")
-    entity.dimse_timeout = 5
+    entity.dimse_timeout = 60
     association = entity.associate("127.0.0.1", node.port, contexts=[context], ae_title="CDS")
     assert association.is_established
     accepted = {}
@@ -109,6 +117,9 @@ def test_killed_while_receiving_it_keeps_what_it_answered_and_reports_once(
 def test_killed_while_analysing_it_reports_exactly_once(node: ServedNode, pacs: MiniPacs, tmp_path: Path) -> None:
     xray = chest_xray_phantom(tmp_path / "xray")
     start(node)
+    assert node.process is not None
+    worker = wait_until(lambda: workers(node.process.pid, listeners(node)), PATIENCE_SECONDS, "the worker")
+    os.kill(worker[0], signal.SIGSTOP)  # the analysis lasts until the kill
     accepted = send(node, [xray.file])
     in_state(node, xray.study_instance_uid, "RUNNING")
     node.kill()

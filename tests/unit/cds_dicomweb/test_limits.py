@@ -31,6 +31,14 @@ def post(url: str, content: object) -> httpx2.Response:
     return httpx2.post(f"{url}/studies", content=content, headers={"Content-Type": KIND}, timeout=60)  # type: ignore[arg-type]
 
 
+def serves(url: str) -> bool:
+    """Whether a store succeeds; a caller that the machine holds up is cut off as any other."""
+    try:
+        return post(url, body(part10(small_data_set()))).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
 def head(length: int) -> bytes:
     lines = (
         "POST /dicom-web/studies HTTP/1.1",
@@ -66,7 +74,7 @@ def test_silent_connections_beyond_the_cap_give_way_to_one_that_speaks(node) -> 
         assert post(running.url, body(part10(small_data_set()))).status_code == 200
 
 
-def test_a_head_that_comes_a_byte_at_a_time_is_cut_off_at_its_deadline(node) -> None:
+def test_a_head_that_comes_a_byte_at_a_time_is_cut_off_at_its_deadline(node, until: Until) -> None:
     running = node(head_seconds=0.3)
     with connected(running.port) as sock, contextlib.suppress(OSError):
         stop = threading.Event()
@@ -76,11 +84,11 @@ def test_a_head_that_comes_a_byte_at_a_time_is_cut_off_at_its_deadline(node) -> 
                 break
     with connected(running.port) as silent:
         assert said(silent) == b""
-    assert post(running.url, body(part10(small_data_set()))).status_code == 200
+    until(lambda: serves(running.url))
 
 
 def test_a_body_that_comes_too_slowly_is_cut_off_and_what_was_begun_is_forgotten(node, until: Until) -> None:
-    running = node(grace_seconds=0.2, bytes_per_second=1_000_000, intake=RememberingIntake(spool_above_bytes=1000))
+    running = node(grace_seconds=2.0, bytes_per_second=1_000_000, intake=RememberingIntake(spool_above_bytes=1000))
     with connected(running.port) as sock:
         sock.sendall(head(10_000_000) + body(part10(small_data_set(PixelData=bytes(5000))))[:-20])
         until(lambda: running.intake.spooled)
@@ -96,10 +104,10 @@ def test_a_steady_caller_may_take_longer_than_the_grace(node) -> None:
 
     def slowly():
         for at in range(0, len(content), 6000):
-            pause.wait(0.05)
+            pause.wait(0.25)
             yield content[at : at + 6000]
 
-    running = node(grace_seconds=0.3, bytes_per_second=50_000)
+    running = node(grace_seconds=2.0, bytes_per_second=50_000)
     assert post(running.url, slowly()).status_code == 200
     assert running.intake.taken == {ds.SOPInstanceUID: encoded(ds)}
 
@@ -124,12 +132,12 @@ def test_a_head_that_is_too_long_is_431(node) -> None:
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01\x02\x00\x01\x00", b"hello\r\n\r\n", b"\x01\x00\x00\x00\x00\xd0\x00\x01\r\n\r\n"]
 )
-def test_what_is_no_http_is_400_or_closed(node, garbage: bytes) -> None:
+def test_what_is_no_http_is_400_or_closed(node, until: Until, garbage: bytes) -> None:
     running = node(head_seconds=0.5)
     with connected(running.port) as sock:
         sock.sendall(garbage)
         assert said(sock)[:12] in (b"HTTP/1.1 400", b"")
-    assert post(running.url, body(part10(small_data_set()))).status_code == 200
+    until(lambda: serves(running.url))
 
 
 def test_a_refusal_is_heard_even_while_the_body_is_still_being_sent(node, listening) -> None:

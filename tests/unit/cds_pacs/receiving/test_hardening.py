@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from struct import pack
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,7 +34,7 @@ HASTY = ListenerSettings(
     association_seconds=0.3, idle_seconds=0.3, grace_seconds=0.3, least_bytes_per_second=10_000, drain_seconds=2
 )
 PATIENT_BUT_STRICT = ListenerSettings(
-    association_seconds=20, idle_seconds=20, grace_seconds=0.3, least_bytes_per_second=1_000_000, drain_seconds=2
+    association_seconds=60, idle_seconds=60, grace_seconds=0.3, least_bytes_per_second=1_000_000, drain_seconds=2
 )
 VERIFICATION = context(1, "1.2.840.10008.1.1", ["1.2.840.10008.1.2"])
 ABORT = 7
@@ -66,7 +68,7 @@ def test_who_drips_an_association_request_is_sent_away(open_door: Callable[..., 
 
 
 def test_who_is_silent_after_the_association_is_sent_away(open_door: Callable[..., Door]) -> None:
-    door = open_door(settings=HASTY)
+    door = open_door(settings=replace(HASTY, association_seconds=60))
     with door.call() as scu:
         scu.associate()
         assert scu.hear() == (ABORT, bytes((0, 0, 2, 0)))
@@ -96,22 +98,27 @@ def test_who_sends_one_small_pdu_after_the_other_is_sent_away(open_door: Callabl
 
 def test_a_fast_beginning_buys_no_long_silence(open_door: Callable[..., Door]) -> None:
     """10 MB at once are hours at the least pace; the sender must go on all the same."""
-    door = open_door(settings=PATIENT_BUT_STRICT)
+    door = open_door(settings=replace(PATIENT_BUT_STRICT, grace_seconds=2.0))
     with door.call() as scu:
         scu.associate()
         scu.say(message(store_command("2.25.1")), *[p_data(value(bytes(100_000), 0))] * 100)
         assert scu.hear() == (ABORT, bytes((0, 0, 2, 0)))
 
 
-def test_a_slow_disk_is_not_the_senders_fault(open_door: Callable[..., Door]) -> None:
-    waiting = threading.Event()
+def test_a_slow_disk_is_not_the_senders_fault(open_door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, later = time.monotonic(), [0.0]
+
+    def clock() -> float:
+        return begun + later[0]
 
     class Slow(Tray):
         def spool(self, announced):
-            waiting.wait(1.6)
+            later[0] += 100.0
             return super().spool(announced)
 
-    door = open_door(settings=replace(PATIENT_BUT_STRICT, grace_seconds=1.0), tray=Slow(spool_above_bytes=1_000))
+    monkeypatch.setattr("cds_pacs.scp.wire._NOW", clock)
+    monkeypatch.setattr("cds_pacs.scp.data_sets.time", SimpleNamespace(monotonic=clock))
+    door = open_door(settings=PATIENT_BUT_STRICT, tray=Slow(spool_above_bytes=1_000))
     with door.call() as scu:
         scu.associate()
         assert scu.store("2.25.1", bytes(1 << 20)) == 0x0000
@@ -174,7 +181,7 @@ def test_one_address_cannot_take_the_last_places(open_door: Callable[..., Door])
     with door.call() as third:
         third.say(association_request())
         assert third.hear() == (3, bytes((0, 2, 3, 2)))
-    other = socket.create_connection(("127.0.0.1", door.port), timeout=20, source_address=("127.0.0.2", 0))
+    other = socket.create_connection(("127.0.0.1", door.port), timeout=60, source_address=("127.0.0.2", 0))
     with BareScu(door.port, sock=other) as scu:
         scu.associate()
         assert scu.store("2.25.1", b"ab") == 0x0000
