@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 import typer
 
@@ -34,16 +35,24 @@ def serve(config: ConfigOption = None) -> None:
             return (*running.complaints(), *tls_complaints(settings))
 
         for complaint in tls_complaints(settings):
-            typer.echo(f"cds: {complaint}", err=True)
+            _announce(f"cds: {complaint}", sys.stderr)
         with serving(settings, running.ledger, complaints) as web_port:
 
             def started(port: int) -> None:
-                typer.echo(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
+                _announce(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")
                 if web_port:
-                    typer.echo(f"web pages at http://{settings.web.host}:{web_port}/readyz")
-                sys.stdout.flush()
+                    _announce(f"web pages at http://{settings.web.host}:{web_port}/readyz")
 
             running.run(started)
     except OSError as error:
         where = error.filename or f"{settings.node.host}:{settings.node.port}"
         raise ConfigError(f"the node cannot work with {str(where)!r}: {error.strerror or error}") from None
+
+
+def _announce(line: str, to: TextIO | None = None) -> None:
+    """Tell who started us; an output that takes nothing any more (a full disk, a closed pipe) is let go."""
+    to = to or sys.stdout
+    try:
+        print(line, file=to, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())  # the exit would try to write it again

@@ -250,10 +250,13 @@ class Node:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
-        started(self.start())
-        while not self._asked_to_stop:
-            time.sleep(_LOOK_SECONDS)
-        self.stop()
+        port = self.start()
+        try:
+            started(port)
+            while not self._asked_to_stop:
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            self.stop()
         if self._refusal:
             raise ConfigError(self._refusal)
         _leave_if_a_peer_hangs()

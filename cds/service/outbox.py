@@ -29,6 +29,7 @@ _SILENT_AFTER: Final = 2
 """A peer that fails so often in a row is down, whatever was sent to it."""
 _BUSY_SECONDS: Final = 5.0
 """How long the queue waits whose database has no room."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _CLOCK_SLACK: Final = timedelta(seconds=1)
 """By how much a clock that is being slewed may seem to go back."""
 _BLOCKED_SECONDS: Final = 1.0
@@ -114,7 +115,7 @@ class Outbox:
     _busy: dict[str, threading.Thread] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _looked_at: datetime = datetime.min.replace(tzinfo=UTC)
+    _looked_at: datetime = _NEVER
 
     def start(self) -> None:
         """Refuse what waits for peers that are configured no more; nothing is put off longer than the policy says."""

@@ -211,6 +211,16 @@ def test_a_node_out_of_descriptors_recovers_by_itself(common: Stage) -> None:
     common.check()
 
 
+def test_a_log_on_a_full_disk_costs_the_log_and_nothing_else(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of()
+    stage.start("sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh")
+    stage.script.write("2.25.1", "error")
+    with stage.pulse():
+        assert stage.send(instance(1, 1), instance(2, 1)) == [0x0000] * 2
+        stage.check({1: "FAILED"})
+    stage.stop()
+
+
 def test_it_stops_with_nothing_left_behind(common: Stage) -> None:
     common.stop()
     common.check()

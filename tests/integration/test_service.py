@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
 import threading
 import time
@@ -285,6 +286,22 @@ def test_threads_return_to_the_baseline(world: World) -> None:
     for study in range(2, 8):
         world.wait_for("REPORTED", study=study)
     until(lambda: threading.active_count() <= baseline + 4)
+
+
+def test_a_node_that_cannot_tell_that_it_listens_lets_go_of_everything(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody_listens(port: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    world.node.stop()
+    world.node = world.new_node(world.ledger)
+    with pytest.raises(OSError, match="No space"):
+        world.node.run(nobody_listens)
+    assert multiprocessing.active_children() == []
+    world.node = world.new_node(world.ledger)
+    world.node.start()
 
 
 def _now() -> Any:
