@@ -13,7 +13,7 @@ NO_NUMBER = {
     Modality.CT: "measured on the images; no calibrated probability exists for it",
     Modality.XRAY: "seen on the image; no calibrated probability exists for it",
     Modality.TEXT: "stated in a report text; not assessed on the images",
-    Modality.WAVEFORM: "numbers of the recording, no interpretation; no calibrated probability exists for them",
+    Modality.WAVEFORM: "numbers only, not interpreted",
 }
 
 ECG_NUMBERS = frozenset(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "csv"
 """The records source that reads the files named on the command line."""
+WAVEFORMS: Final = "wfdb"
+"""The one that reads recordings."""
 
 Files = Annotated[list[Path] | None, typer.Option(exists=True, help="May be given more than once.")]
 
@@ -38,13 +40,14 @@ def analyze(
     out: Annotated[Path, typer.Option(help="Where the encodings go, a folder per study.")],
     labs: Files = None,
     report: Files = None,
+    waveform: Files = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Analyse studies from files and folders; no PACS needed.
 
     Labs (CSV or Excel) are joined by identity and time. A report is a CSV of reports, or a .txt file
-    that then belongs to the one study given.
+    that then belongs to the one study given. So does a waveform: a WFDB header (.hea) or a DICOM file.
     """
     from cds.app import analysis
     from cds.dicom.read import read_studies
@@ -57,7 +60,7 @@ def analyze(
     if missing:
         raise ConfigError(f"no such file or folder: {missing[0]}")
     settings = load(config)
-    records = _records(labs or [], report or [], settings.records.tables.get(SOURCE, {}))
+    records = _records(labs or [], report or [], waveform or [], settings.records.tables)
     work = analysis(settings, records=records)
     with screen.status("reading files"):
         studies, unreadable = read_studies(paths)
@@ -68,13 +71,18 @@ def analyze(
         raise CdsError(f"no DICOM study in what was given{why}")
     if len(studies) > 1 and any(file.suffix == ".txt" for file in report or []):
         raise ConfigError("a .txt report belongs to one study, and several were given; use a CSV of reports")
+    if len(studies) > 1 and waveform:
+        raise ConfigError("a waveform belongs to one study, and several were given; use an index ([records.wfdb])")
     failed = sum([not _one(work, study, out, as_json, screen) for study in studies])
     if failed:
         raise typer.Exit(1)
 
 
 def _records(
-    labs: Sequence[Path], reports: Sequence[Path], configured: Mapping[str, object]
+    labs: Sequence[Path],
+    reports: Sequence[Path],
+    waveforms: Sequence[Path],
+    configured: Mapping[str, Mapping[str, object]],
 ) -> list[ports.RecordsSource]:
     """Build a source for each file that was named; what else is configured (time window, zone) holds for it.
 
@@ -83,10 +91,11 @@ def _records(
     ConfigError
         When a file's columns are wrong.
     """
-    common = {key: value for key, value in configured.items() if key not in ("labs", "reports")}
+    common = {key: value for key, value in configured.get(SOURCE, {}).items() if key not in ("labs", "reports")}
     named = [("labs", file) for file in labs] + [("reports", file) for file in reports]
     door: type[ports.RecordsSource] = ports.RecordsSource  # type: ignore[type-abstract]
     sources = [build(ports.RECORDS, SOURCE, door, {**common, kind: str(file.resolve())}) for kind, file in named]
+    sources += [build(ports.RECORDS, WAVEFORMS, door, {"file": str(file.resolve())}) for file in waveforms]
     for source in sources:
         if isinstance(source, ports.Checkable):
             source.check()

@@ -18,9 +18,7 @@ _MISSING: Final = {
     "a signal file of the WFDB record cannot be read: {}": "WFDB记录的信号文件无法读取：{}",
     "the WFDB annotations cannot be read: {}": "WFDB标注无法读取：{}",
     "the WFDB annotations are cut": "WFDB标注不完整",
-    "numbers of the recording, no interpretation; no calibrated probability exists for them": (
-        "记录的测量数值，未作判读；无经校准的概率"
-    ),
+    "numbers only, not interpreted": "仅为数值，未作判读",
 }
 
 _GATES: Final = {
