@@ -52,4 +52,4 @@ def test_the_words_of_a_warning_never_reach_the_log(fresh_logging: object, capsy
 
 def test_every_plugin_of_this_repository_is_one_of_ours() -> None:
     plugins = Path(__file__).parents[2] / "plugins"
-    assert {folder.parent.name for folder in plugins.glob("*/__init__.py")} <= set(logs.OURS)
+    assert {folder.parent.name for folder in plugins.glob("*/__init__.py")} <= logs.ours()
