@@ -11,7 +11,7 @@ from typing import Final
 
 from cds.domain.analytes import ADULT_YEARS, ANALYTES, Analyte, ReferenceRange
 from cds.domain.records import LabResult, LabStatus
-from cds.domain.units import Kind, factor
+from cds.domain.units import Kind, factor, spelling
 
 __all__ = [
     "ANALYTES",
@@ -20,8 +20,10 @@ __all__ = [
     "accepted_units",
     "by_code",
     "by_name",
+    "contradicts",
     "convert",
     "default_range",
+    "fits_specimen",
     "latest_final",
     "map_names",
     "parse_value",
@@ -58,6 +60,8 @@ _COUNT_OR_SHARE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             (("neutrophils", "中性粒细胞"), "neutrophils", "neutrophils_percent"),
             (("lymphocytes", "淋巴细胞"), "lymphocytes", "lymphocytes_percent"),
             (("eosinophils", "嗜酸性粒细胞", "嗜酸细胞"), "eosinophils", "eosinophils_percent"),
+            (("monocytes", "单核细胞"), "monocytes", "monocytes_percent"),
+            (("basophils", "嗜碱性粒细胞", "嗜碱细胞"), "basophils", "basophils_percent"),
         )
         for name in names
     }
@@ -80,6 +84,28 @@ def by_name(name: str, unit: str = "") -> Analyte | None:
     return _BY_NAME.get(folded)
 
 
+_SPECIMENS: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(("blood", "whole blood", "serum", "plasma", "serum or plasma", "ser/plas", "ppp"), "blood")
+    | dict.fromkeys(("arterial blood", "血", "血液", "全血", "血清", "血浆", "静脉血", "动脉血", "末梢血"), "blood")
+    | dict.fromkeys(("urine", "random urine", "spot urine", "尿", "尿液", "随机尿", "晨尿"), "urine")
+)
+
+
+def fits_specimen(said: str, analyte: Analyte) -> bool:
+    """Whether a value of this analyte can come from the specimen that a source names; ``""`` says nothing."""
+    word = unicodedata.normalize("NFKC", said).strip().casefold()
+    return not word or _SPECIMENS.get(word) == analyte.specimen
+
+
+def contradicts(name: str, unit: str, analyte: Analyte) -> bool:
+    """Whether a name is known to mean another quantity than the analyte that a code stands for.
+
+    Sources give wrong codes: the MIMIC-III table has that of the iron binding capacity for transferrin.
+    """
+    named = by_name(name, unit)
+    return named is not None and named.component != analyte.component
+
+
 def map_names(names: Iterable[str]) -> dict[str, Analyte]:
     """The analytes behind column headers or test names; what is not known is left out."""
     found = {name: by_name(name) for name in names}
@@ -97,6 +123,16 @@ _UNITS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
         Kind.SEDIMENTATION: ("mm/h",),
         Kind.PERCENT: ("%",),
         Kind.PH: ("[pH]", "no unit"),
+        Kind.TIME: ("s",),
+        Kind.INR: ("{INR}", "no unit"),
+        Kind.ENTITIC_VOLUME: ("fL",),
+        Kind.ENTITIC_MASS: ("pg",),
+        Kind.OSMOLALITY: ("mosm/kg",),
+        Kind.ARBITRARY: ("[IU]/L", "[IU]/mL", "m[IU]/L", "u[IU]/mL", "k[IU]/L"),
+        Kind.CLEARANCE: ("mL/min/{1.73_m2}",),
+        Kind.RATIO: ("1", "no unit"),
+        Kind.MASS_RATIO: ("mg/g",),
+        Kind.FIELD: ("/[HPF]",),
     }
 )
 
@@ -143,7 +179,7 @@ def convert(value: float, unit: str, analyte: Analyte) -> float:
     """
     if not math.isfinite(value):
         raise ValueError("the value is not a finite number")
-    if value < 0:
+    if value < 0 and not analyte.signed:
         raise ValueError("the value is negative")
     converted = float(f"{value * _factor(unit, analyte):.12g}")
     if not math.isfinite(converted):
@@ -158,6 +194,7 @@ def _factor(unit: str, analyte: Analyte) -> float:
         raise ValueError(f"the house unit of {analyte.key} is of another kind of quantity")
     if "ddu" in unit.casefold():
         raise ValueError("a D-dimer in DDU is another quantity than one in FEU; only FEU is taken")
+    unit = dict(analyte.spellings).get(spelling(unit), unit)
     for kind in _kinds(analyte):
         found = factor(unit, kind)
         if found is not None:

@@ -28,6 +28,16 @@ class Kind(StrEnum):
     SEDIMENTATION = "mm/h"
     PERCENT = "%"
     PH = "[pH]"
+    TIME = "s"
+    INR = "{INR}"
+    ENTITIC_VOLUME = "fL"
+    ENTITIC_MASS = "pg"
+    OSMOLALITY = "osm/kg"
+    ARBITRARY = "[IU]/L"
+    CLEARANCE = "mL/min/{1.73_m2}"
+    RATIO = "1"
+    MASS_RATIO = "mg/g"
+    FIELD = "/[HPF]"
 
 
 _VOLUMES: Final = {"l": 1.0, "dl": 1e-1, "100ml": 1e-1, "ml": 1e-3, "ul": 1e-6, "mm3": 1e-6, "cumm": 1e-6, "nl": 1e-9}
@@ -42,12 +52,18 @@ _COUNTS: Final = {
     "thou": 1e3,
     "10*3": 1e3,
     "10*6": 1e6,
+    "mil": 1e6,
     "10*9": 1e9,
+    "10*12": 1e12,
+    "t": 1e12,
     "g": 1e9,
     "giga": 1e9,
     "gpt": 1e9,
 }
 _ACTIVITIES: Final = {"u": 1.0, "iu": 1.0, "[iu]": 1.0, "mu": 1e-3, "miu": 1e-3, "ku": 1e3, "ukat": 60.0, "nkat": 0.06}
+_ARBITRARY: Final = {"[iu]": 1.0, "iu": 1.0, "u": 1.0, "[miu]": 1e-3} | {
+    f"{prefix}{unit}": size for prefix, size in (("k", 1e3), ("m", 1e-3), ("u", 1e-6)) for unit in ("[iu]", "iu", "u")
+}
 """1 katal = 6e7 U, so that 1 ukat = 60 U (UCUM: U = umol/min, kat = mol/s)."""
 
 
@@ -64,7 +80,17 @@ _FACTORS: Final[Mapping[Kind, Mapping[str, float]]] = MappingProxyType(
         Kind.ACTIVITY: _per_volume(_ACTIVITIES),
         Kind.PRESSURE: {"mm[hg]": 1.0, "mmhg": 1.0, "torr": 1.0, "kpa": 7.50062},
         Kind.SEDIMENTATION: dict.fromkeys(("mm/h", "mm/hr", "mm/1h", "mm/hour"), 1.0),
-        Kind.PERCENT: {"%": 1.0, "percent": 1.0},
+        Kind.PERCENT: {"%": 1.0, "percent": 1.0, "l/l": 100.0},
+        Kind.TIME: dict.fromkeys(("s", "sec", "secs", "second", "seconds", "秒"), 1.0),
+        Kind.INR: dict.fromkeys(("", "1", "inr", "ratio"), 1.0),
+        Kind.ENTITIC_VOLUME: dict.fromkeys(("fl", "um3"), 1.0),
+        Kind.ENTITIC_MASS: {"pg": 1.0},
+        Kind.OSMOLALITY: {"osm/kg": 1.0} | dict.fromkeys(("mosm/kg", "mosmol/kg", "mosm/kgh2o", "mosm/kg.h2o"), 1e-3),
+        Kind.ARBITRARY: _per_volume(_ARBITRARY),
+        Kind.CLEARANCE: dict.fromkeys(("ml/min/", "ml/min/1.73m2", "ml/min/1.73m^2", "ml/min/1.73m*2"), 1.0),
+        Kind.RATIO: dict.fromkeys(("", "1", "ratio"), 1.0),
+        Kind.MASS_RATIO: {"mg/g": 1.0, "ug/mg": 1.0, "g/g": 1e3, "mg/mg": 1e3},
+        Kind.FIELD: dict.fromkeys(("/[hpf]", "/hpf", "#/hpf", "/hp"), 1.0),
         Kind.PH: dict.fromkeys(("[ph]", "ph", "", "units", "phunits"), 1.0),
     }
 )
@@ -72,7 +98,7 @@ _FACTORS: Final[Mapping[Kind, Mapping[str, float]]] = MappingProxyType(
 
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_POWER: Final = re.compile(r"^[x×*·]?10(?:\*\*|[*^e'(])?(3|6|9)\)?(?=/)")
+_POWER: Final = re.compile(r"^[x×*·]?10(?:\*\*|[*^e'(])?(3|6|9|12)\)?(?=/)")
 _ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -85,7 +111,7 @@ def spelling(unit: str) -> str:
     text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run[0].translate(_SUPERSCRIPTS), unit)
     text = unicodedata.normalize("NFKC", text).replace("μ", "u").lower()
     text = "".join(_ANNOTATION.sub("", text).split()).removesuffix("feu")
-    text = text.replace("mcg", "ug").replace("mcl", "ul").replace("mm^3", "mm3")
+    text = text.replace("mcg", "ug").replace("mcl", "ul").replace("mm^3", "mm3").replace("um^3", "um3")
     return _POWER.sub(r"10*\1", text)
 
 

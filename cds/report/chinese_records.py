@@ -65,6 +65,11 @@ _RECORDS: Final = {
     "the code is not among the analytes that are used": "该代码不在所用项目之列",
     "the name is not among the analytes that are used": "该名称不在所用项目之列",
     "the row names no analyte": "该行未注明项目",
+    "its LOINC code and its name are two analytes": "其LOINC代码与名称分属两个项目",
+    "the specimen is another than that of the analyte": "标本与该项目的标本不符",
+    "the site's table of codes cannot be used; only LOINC codes and known names are read": (
+        "本院代码表无法使用；仅读取LOINC代码和已知名称"
+    ),
     "it ends before it begins": "其上限小于下限",
     "used without its reference range ({})": "采用时未用其参考范围（{}）",
     "the kind is not known; there are: {}": "类型未知；可用：{}",

@@ -26,6 +26,7 @@ LABS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "name": ("test", "analyte", "项目", "项目名称", "检验项目"),
         "value": ("result", "结果", "检验结果"),
         "unit": ("units", "单位"),
+        "specimen": ("fluid", "标本", "标本类型", "样本类型"),
         "observed_at": ("collected_at", "采样时间", "检验时间"),
         "reference_low": ("参考下限",),
         "reference_high": ("参考上限",),

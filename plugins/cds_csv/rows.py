@@ -8,8 +8,9 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.labs import Analyte, by_code, by_name, convert, parse_value
+from cds.domain.labs import Analyte, by_code, by_name, contradicts, convert, fits_specimen, parse_value
 from cds.domain.records import Identity, LabResult, LabStatus, TextKind, TextReport
+from cds.domain.site_codes import SiteCode
 from cds_csv import fields
 from cds_csv.columns import Layout
 
@@ -59,7 +60,7 @@ def observed_at(cells: Sequence[str], where: Layout, zone: tzinfo) -> datetime:
     return fields.moment(where.cell(cells, "observed_at"), zone)
 
 
-def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str) -> LabRow:
+def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str, site: Mapping[str, SiteCode]) -> LabRow:
     """The value of a row in the house unit.
 
     Raises
@@ -68,7 +69,10 @@ def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str) 
         With the reason: analyte, status, value or unit; it repeats no cell but a LOINC code.
     """
     unit = where.cell(cells, "unit")
-    analyte = _analyte(where.cell(cells, "code"), where.cell(cells, "name"), unit)
+    analyte, site_unit = _analyte(where.cell(cells, "code"), where.cell(cells, "name"), unit, site)
+    unit = unit or site_unit
+    if not fits_specimen(where.cell(cells, "specimen"), analyte):
+        raise ValueError("the specimen is another than that of the analyte")
     status = STATUSES.get(where.cell(cells, "status").casefold())
     if status is None:
         raise ValueError("the status is not known; there are: final, preliminary, corrected, cancelled")
@@ -93,12 +97,18 @@ def lab_row(cells: Sequence[str], where: Layout, moment: datetime, source: str) 
     )
 
 
-def _analyte(code: str, name: str, unit: str) -> Analyte:
-    """By LOINC where there is one; a code that is not known is never read by its name instead."""
+def _analyte(code: str, name: str, unit: str, site: Mapping[str, SiteCode]) -> tuple[Analyte, str]:
+    """By LOINC, else by the site's table, else by a name; a code that is not known is never read by its name."""
     if code:
         found = by_code(code)
         if found is not None:
-            return found
+            if contradicts(name, unit, found):
+                raise ValueError("its LOINC code and its name are two analytes")
+            return found, ""
+    listed = site.get(code or name)
+    if listed is not None:
+        return listed.analyte, listed.unit
+    if code:
         shown = f"LOINC {code}" if _looks_like_loinc(code) else "the code"
         raise ValueError(f"{shown} is not among the analytes that are used")
     if not name:
@@ -106,7 +116,7 @@ def _analyte(code: str, name: str, unit: str) -> Analyte:
     named = by_name(name, unit)
     if named is None:
         raise ValueError("the name is not among the analytes that are used")
-    return named
+    return named, ""
 
 
 def _looks_like_loinc(code: str) -> bool:

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from cds.domain.joining import Search, Tally, Window
 from cds.domain.records import Identity, LabResult, LabStatus, TextKind, TextReport
 from cds.domain.same_person import row_doubt
+from cds.domain.site_codes import SiteCode
 from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED, Layout, layout
 from cds_csv.rows import identity, lab_row, observed_at, report_row
 from cds_csv.tables import TableError, rows_of, text_of
@@ -27,7 +29,9 @@ class Person:
     where: Layout
 
 
-def labs_of(path: Path, search: Search, tally: Tally) -> tuple[LabResult, ...]:
+def labs_of(
+    path: Path, search: Search, tally: Tally, site: Mapping[str, SiteCode] = MappingProxyType({})
+) -> tuple[LabResult, ...]:
     """Every value of the patient in the window; what is not used stands in `tally`.
 
     Raises
@@ -42,7 +46,7 @@ def labs_of(path: Path, search: Search, tally: Tally) -> tuple[LabResult, ...]:
             if not search.window.holds(moment):
                 tally.count(f"outside the window of {search.window}")
                 continue
-            read = lab_row(row.cells, row.where, moment, f"{tally.source} row {row.number}")
+            read = lab_row(row.cells, row.where, moment, f"{tally.source} row {row.number}", site)
         except ValueError as error:
             tally.row(row.number, str(error))
             continue

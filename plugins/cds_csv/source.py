@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 from cds.domain.joining import Search, Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Arrivals, LabResult, LabStatus, Records, RejectedRecord, TextReport
+from cds.domain.site_codes import SiteCode, site_codes
 from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds_csv import late
@@ -35,6 +37,9 @@ class CsvSettings:
     labs, reports
         A folder of .csv and .xlsx files, or one such file; `reports` may also be one .txt file, which
         is then the current report of whatever study is read. ``""``: none.
+    codes
+        The site's table of codes, a CSV file with the columns code or name, loinc, unit, as `cds labs map` writes
+        it. ``""``: none.
     window_hours_before, window_hours_after
         Laboratory values, current reports and orders count from so long before the start of the study
         to so long after.
@@ -44,6 +49,7 @@ class CsvSettings:
 
     labs: str = ""
     reports: str = ""
+    codes: str = ""
     window_hours_before: float = 72.0
     window_hours_after: float = 24.0
     timezone: str = "UTC"
@@ -71,6 +77,7 @@ class CsvRecords:
             When a file or folder is not there or cannot be read, or its columns are wrong; the message
             names the file, what is missing and what there is.
         """
+        self._site()
         for key, location in self._locations.items():
             at = Path(location)
             try:
@@ -91,7 +98,8 @@ class CsvRecords:
             return Records(
                 texts=texts, rejected=(*rejected, *(RejectedRecord(source=key, reason=search) for key in tables))
             )
-        labs, lab_tallies = _scan("labs", tables, labs_of, search)
+        site, unusable = self._site_or_none()
+        labs, lab_tallies = _scan("labs", tables, partial(labs_of, site=site), search)
         used, superseded = latest_final(labs)
         _count_superseded(superseded, lab_tallies)
         reports, report_tallies = _scan("reports", tables, reports_of, search)
@@ -100,7 +108,7 @@ class CsvRecords:
         return Records(
             labs=used,
             texts=(*texts, *latest),
-            rejected=(*rejected, *(record for tally in tallies for record in tally.rejected())),
+            rejected=(*rejected, *unusable, *(record for tally in tallies for record in tally.rejected())),
         )
 
     def arrivals(self, since: str) -> Arrivals:
@@ -117,6 +125,20 @@ class CsvRecords:
         except TableError as error:
             raise EvidenceError(f"the tables cannot be looked at: {error}") from None
         return late.arrivals(files, since)
+
+    def _site_or_none(self) -> tuple[Mapping[str, SiteCode], tuple[RejectedRecord, ...]]:
+        """A table that is not usable costs the rows of local codes and names; `check` says what is wrong with it."""
+        try:
+            return self._site(), ()
+        except ConfigError:
+            reason = "the site's table of codes cannot be used; only LOINC codes and known names are read"
+            return {}, (RejectedRecord(source="codes", reason=reason),)
+
+    def _site(self) -> Mapping[str, SiteCode]:
+        try:
+            return site_codes(Path(self._settings.codes)) if self._settings.codes else {}
+        except ValueError as error:
+            raise ConfigError(f"[records.csv] codes: {error}") from error
 
     def _named_text(self) -> tuple[tuple[TextReport, ...], tuple[RejectedRecord, ...]]:
         location = self._locations.get("reports", "")

@@ -11,9 +11,9 @@ from typing import Final
 
 from cds.domain.labs import Analyte, by_code, convert, parse_value
 from cds.domain.records import LabResult, LabStatus
+from cds.domain.site_codes import SiteCode
 from cds_hl7 import moments
 from cds_hl7.er7 import Segment
-from cds_hl7.site_codes import SiteCode
 
 STATUSES: Final[Mapping[str, LabStatus]] = MappingProxyType(
     dict.fromkeys(("F", "U", "B", "V"), LabStatus.FINAL)

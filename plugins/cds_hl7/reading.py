@@ -9,10 +9,10 @@ from typing import Final
 
 from cds.domain.joining import Search, Tally
 from cds.domain.records import LabResult, LabStatus, TextKind, TextReport
+from cds.domain.site_codes import SiteCode
 from cds_hl7 import moments
 from cds_hl7.er7 import Message, Segment
 from cds_hl7.observations import NUMBERS, TEXTS, analyte_of, observed_at, status_of, value_of
-from cds_hl7.site_codes import SiteCode
 
 ORDERS: Final = ("ORM", "OMG", "OMI")
 _CANCELLED_ORDERS: Final = ("CA", "OC", "CR", "DC", "OD")

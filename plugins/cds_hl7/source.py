@@ -14,6 +14,7 @@ from cds.domain.joining import Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Arrivals, Identity, Records, RejectedRecord
 from cds.domain.same_person import doubt, identity_of
+from cds.domain.site_codes import SiteCode, site_codes
 from cds.domain.study import Study
 from cds.errors import ConfigError
 from cds_hl7 import late
@@ -21,7 +22,6 @@ from cds_hl7.er7 import Message, Segment, Unreadable, read
 from cds_hl7.kept import Kept, KeptMessages, store_path
 from cds_hl7.person import Check, Identifier, check_of, identifiers
 from cds_hl7.reading import Chart, Letter
-from cds_hl7.site_codes import SiteCode, site_codes
 
 HOURS_LIMIT: Final = 24.0 * 366 * 10
 
@@ -120,7 +120,10 @@ class Hl7Records:
             return {}
 
     def _site(self) -> Mapping[str, SiteCode]:
-        return site_codes(Path(self._codes)) if self._codes else {}
+        try:
+            return site_codes(Path(self._codes)) if self._codes else {}
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def test_every_table_of_a_folder_counts_and_a_broken_one_costs_itself(tmp_path: 
         (
             "labs: d.csv",
             "no column is known; the first row must name the columns: patient_id, issuer, birth_date, sex, code, "
-            "name, value, unit, observed_at, reference_low, reference_high, status",
+            "name, value, unit, specimen, observed_at, reference_low, reference_high, status",
         ),
     ]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cds.domain.labs import by_code
+from cds.domain.site_codes import site_codes
 from cds_hl7.charsets import CODECS
 from cds_hl7.desk import TAKEN
 from cds_hl7.listener import Hl7ListenerSettings
-from cds_hl7.site_codes import site_codes
 from cds_hl7.source import Hl7Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "connect-hl7.md").read_text(encoding="utf-8")

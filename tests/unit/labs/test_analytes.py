@@ -1,5 +1,7 @@
 """The table of analytes: LOINC check digits, names, house units that fit the property."""
 
+import re
+
 import pytest
 
 from cds.domain.labs import ANALYTES, Analyte, by_code, by_name, default_range, map_names
@@ -33,9 +35,9 @@ def test_every_loinc_code_has_its_check_digit(analyte: Analyte) -> None:
 
 @TABLE
 def test_the_house_unit_fits_the_property_of_the_loinc_code(analyte: Analyte) -> None:
-    wanted = PROPERTIES.get(analyte.kind, "")
+    wanted = "" if analyte.signed else PROPERTIES.get(analyte.kind, "")
     if analyte.kind is Kind.PERCENT:
-        assert "/100 leukocytes" in analyte.long_name or "saturation" in analyte.long_name
+        assert re.search(r"/|saturation|Fraction|Ratio", analyte.long_name)
     assert wanted in analyte.long_name
 
 
@@ -79,7 +81,9 @@ def test_laboratories_names_are_understood_in_both_languages(name: str, key: str
     assert by_name(name) is ANALYTES[key]
 
 
-@pytest.mark.parametrize("name", ["pH", "酸碱度", "PH value", "pO2", "pCO2", "neutrophils", "淋巴细胞", "", "TSH"])
+@pytest.mark.parametrize(
+    "name", ["pH", "酸碱度", "PH value", "pO2", "pCO2", "neutrophils", "淋巴细胞", "", "estradiol", "eGFR"]
+)
 def test_a_name_that_leaves_the_quantity_open_is_not_guessed(name: str) -> None:
     assert by_name(name) is None
 
@@ -92,7 +96,7 @@ def test_a_bare_cell_name_is_its_count_or_its_share_as_the_unit_says() -> None:
 
 def test_a_code_of_the_same_quantity_by_another_method_is_the_same_analyte() -> None:
     assert by_code("26464-8") is by_code(" 6690-2 ") is ANALYTES["wbc"]
-    assert by_code("3016-3") is None
+    assert by_code("2243-4") is None
 
 
 def test_headers_that_are_not_known_are_left_out_of_the_map() -> None:
