@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -131,7 +132,14 @@ class Theatre:
             return ledger.state()
 
     def wait_until_all_are(self, state: str, studies: int) -> None:
-        until(lambda: [study["state"] for study in self.state()["studies"]] == [state] * studies)
+        """Wait for the studies, with all in them that was answered with success: filing is later than the answer."""
+
+        def so() -> bool:
+            now = self.state()
+            filed = {instance["sop_instance_uid"] for instance in now["instances"]}
+            return self.accepted.keys() <= filed and [one["state"] for one in now["studies"]] == [state] * studies
+
+        until(so)
 
     def close(self) -> None:
         self.script.release()
@@ -325,10 +333,17 @@ KERNEL = {
     "pwrite64": ("pwrite64", (2, 4, 7)),
 }
 """Calls by which something becomes durable, and at which of them in each thread the process is killed."""
+SEED = random.Random(int(os.environ.get("CDS_FAULT_SEED", "1")))
+STRIKES = [
+    (call, number)
+    for call, (_, many) in KERNEL.items()
+    for number in (many if os.environ.get("CDS_FAULT_KERNEL") == "all" else [SEED.choice(many)])
+]
+"""One of each call, drawn by ``CDS_FAULT_SEED``; every one with ``CDS_FAULT_KERNEL=all``."""
 
 
 @needs_strace
-@pytest.mark.parametrize(("call", "number"), [(call, number) for call, (_, many) in KERNEL.items() for number in many])
+@pytest.mark.parametrize(("call", "number"), STRIKES)
 def test_killed_at_a_call_to_the_kernel(theatre: Theatre, call: str, number: int) -> None:
     """Node, listener or worker: whichever makes the call is killed in it."""
     files = theatre.files(studies=2, instances=3)

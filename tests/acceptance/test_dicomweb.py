@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,14 +43,9 @@ def node(tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setitem(os.environ, "CDS_NODE__LISTENERS", '["dicomweb"]')
     node = ServedNode(tmp_path, free_port(), PEERS.format(port=origin.port), quiet_seconds=3)
     node.start()
-    wait_until(lambda: listens(node.port), PATIENCE_SECONDS, f"the node to listen; it says {node.log()[-2000:]}")
+    node.wait_until_it_listens()
     yield node
     node.stop()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_study_comes_in_its_prior_is_fetched_and_its_report_goes_out(

@@ -45,6 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Orthanc, S
     node = ServedNode(folder / "node", port, PEERS.format(port=pacs.dicom_port))
     node.start()
     pacs.start()
+    node.wait_until_it_listens()
     try:
         yield pacs, node
     finally:

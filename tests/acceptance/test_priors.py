@@ -139,7 +139,7 @@ def test_a_report_is_made_at_once_and_compares_with_the_earlier_study_in_orthanc
     node.start()
     pacs.start()
     try:
-        wait_until(lambda: "listening on" in node.log(), PATIENCE_SECONDS, "the node")
+        node.wait_until_it_listens()
         pacs.upload(then.file.read_bytes())
         pacs.upload(now.file.read_bytes())
 

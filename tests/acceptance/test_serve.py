@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,12 +46,7 @@ def node(tmp_path: Path, pacs: MiniPacs) -> Iterator[ServedNode]:
 
 def start(node: ServedNode) -> None:
     node.start()
-    wait_until(lambda: listens(node.port), PATIENCE_SECONDS, f"the node to listen; it says {node.log()[-2000:]}")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    node.wait_until_it_listens()
 
 
 def listeners(node: ServedNode) -> set[int]:
@@ -98,7 +92,7 @@ def check_kept(node: ServedNode, accepted: dict[str, str]) -> None:
 def test_killed_while_receiving_it_keeps_what_it_answered_and_reports_once(
     node: ServedNode, pacs: MiniPacs, tmp_path: Path
 ) -> None:
-    ct = ct_thorax_phantom(tmp_path / "ct", slice_mm=2.5)
+    ct = ct_thorax_phantom(tmp_path / "ct", matrix=192, slice_mm=5.0)
     files = list(ct.files)
     start(node)
     accepted = send(node, files, kill_after=len(files) // 2)

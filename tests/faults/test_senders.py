@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from struct import pack
 
@@ -17,6 +18,15 @@ from faults.stage import Stage
 PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 DOSE_REPORT = "1.2.840.10008.5.1.4.1.1.88.67"
 ABORT = pack(">BxLL", 7, 4, 0)
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A node that gives a sender whom the machine holds up more time before it takes a study for complete."""
+    stage = Stage(tmp_path_factory.mktemp("stage"), quiet_seconds=3.0)
+    stage.start()
+    yield stage
+    stage.close()
 
 
 @pytest.mark.parametrize("end", ["abort", "reset", "close"])

@@ -26,7 +26,7 @@ from cds_pacs.testing.instances import KEY_OBJECT, small_data_set, write_file
 STUDY = "2.25.1"
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not condition():
         assert time.monotonic() < deadline, "it did not become true in time"
@@ -56,7 +56,7 @@ class World:
         plan = NodePlan(
             intake=IntakePlan(data_dir=self.folder / "data", journal_bytes=16 << 20),
             listeners=(ListenerPlan(name="dicom", address=address, table={"drain_seconds": 5}),),
-            study_quiet_seconds=1.0,
+            study_quiet_seconds=2.0,
             retry=RetryPolicy(first_seconds=0.3, longest_seconds=0.5),
         )
         return Node(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from cds.errors import CdsError
 from cds.store import Ledger
+from support.orthanc import wait_until
 
 CDS = [sys.executable, "-m", "cds.cli"]
 
@@ -51,6 +53,15 @@ class ServedNode:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(environment or {})}
             )
+
+    def wait_until_it_listens(self, seconds: float = 240) -> None:
+        """What is sent before is refused, and some senders do not try again."""
+        wait_until(self._listens, seconds, "the node to listen")
+
+    def _listens(self) -> bool:
+        assert self.process is not None and self.process.poll() is None, f"it ended; it says {self.log()[-2000:]}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
         """SIGKILL to the whole process group, as a power cut would."""
