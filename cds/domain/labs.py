@@ -26,6 +26,7 @@ __all__ = [
     "fits_specimen",
     "latest_final",
     "map_names",
+    "names_like",
     "parse_value",
 ]
 
@@ -104,6 +105,13 @@ def contradicts(name: str, unit: str, analyte: Analyte) -> bool:
     """
     named = by_name(name, unit)
     return named is not None and named.component != analyte.component
+
+
+def names_like() -> Mapping[str, Analyte]:
+    """Every name of every analyte, in lower case: what a similar name is looked for among."""
+    return MappingProxyType(
+        {" ".join(name.casefold().split()): each for each in ANALYTES.values() for name in _all_names(each)}
+    )
 
 
 def map_names(names: Iterable[str]) -> dict[str, Analyte]:

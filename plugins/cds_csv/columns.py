@@ -76,10 +76,10 @@ def layout(header: Sequence[str], columns: Mapping[str, tuple[str, ...]], requir
         is, and what is nearest; where no header is recognised, it does not repeat the first row,
         which may then be a patient's.
     """
-    known = {_folded(name): column for column, others in columns.items() for name in (column, *others)}
+    known = {folded(name): column for column, others in columns.items() for name in (column, *others)}
     places: dict[str, int] = {}
     for place, name in enumerate(header):
-        column = known.get(_folded(name))
+        column = known.get(folded(name))
         if column is None:
             continue
         if column in places:
@@ -96,7 +96,7 @@ def layout(header: Sequence[str], columns: Mapping[str, tuple[str, ...]], requir
 
 
 def _missing(column: str, header: Sequence[str]) -> str:
-    close = difflib.get_close_matches(_folded(column), [_folded(name) for name in header], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(folded(column), [folded(name) for name in header], n=1, cutoff=0.5)
     nearest = f" (nearest is {close[0][:SHOWN_CHARACTERS]!r})" if close else ""
     return f"no column {column!r}{nearest}"
 
@@ -107,6 +107,7 @@ def _shown(header: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN_COLUMNS]) + more
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A header as it is compared: case, spaces, hyphens and a byte order mark do not count."""
     text = unicodedata.normalize("NFKC", name.lstrip("﻿")).strip().casefold()
     return text.replace(" ", "_").replace("-", "_")

@@ -1,15 +1,18 @@
-"""CSV and XLSX files as rows of text, one at a time, whatever state they are in."""
+"""CSV, gzipped CSV and XLSX files as rows of text, one at a time, whatever state they are in."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
+import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from cds.errors import ConfigError
 
@@ -36,7 +39,7 @@ def rows_of(path: Path) -> Iterator[Iterator[Row]]:
         On opening or on a later row, when the file cannot be read or is of no known kind.
     """
     suffix = path.suffix.lower()
-    if suffix == ".csv":
+    if suffix == ".csv" or path.name.lower().endswith(".csv.gz"):
         with _csv_rows(path) as rows:
             yield rows
     elif suffix == ".xlsx":
@@ -71,7 +74,7 @@ def encoding_of(path: Path) -> str:
     OSError
         When it cannot be read.
     """
-    with path.open("rb") as file:
+    with _opened(path) as file:
         start = file.read(3)
     if start.startswith(codecs.BOM_UTF8):
         return _checked(path, "utf-8-sig")
@@ -90,7 +93,7 @@ def _checked(path: Path, *encodings: str) -> str:
 def _decodes(path: Path, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             while block := file.read(BLOCK_BYTES):
                 decoder.decode(block)
         decoder.decode(b"", final=True)
@@ -102,14 +105,22 @@ def _decodes(path: Path, encoding: str) -> bool:
 @contextmanager
 def _csv_rows(path: Path) -> Iterator[Iterator[Row]]:
     try:
-        with path.open(encoding=encoding_of(path), newline="") as file:
+        encoding = encoding_of(path)
+        with _opened(path) as binary, io.TextIOWrapper(binary, encoding=encoding, newline="") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
             yield _parsed(csv.reader(file, delimiter=delimiter))
     except OSError as error:
         raise TableError(f"cannot be read: {error.strerror}") from error
+    except (EOFError, zlib.error) as error:
+        raise TableError("not a readable gzip file") from error
     except UnicodeDecodeError as error:
         raise TableError("changed while it was read") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where it is gzipped."""
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _delimiter(header: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cds.domain.analyte import Analyte
 from cds.domain.labs import ANALYTES, contradicts, convert, fits_specimen
 from cds.domain.site_codes import site_codes
 
@@ -51,10 +52,7 @@ def test_a_value_of_another_specimen_is_not_of_the_analyte(said: str, key: str, 
 
 
 @pytest.mark.parametrize("analyte", ANALYTES.values(), ids=lambda analyte: analyte.key)
-def test_every_analytes_specimen_is_that_of_its_loinc_name(analyte: object) -> None:
-    from cds.domain.analyte import Analyte
-
-    assert isinstance(analyte, Analyte)
+def test_every_analytes_specimen_is_that_of_its_loinc_name(analyte: Analyte) -> None:
     assert (analyte.specimen == "urine") is ("rine" in analyte.long_name) is analyte.key.startswith("urine_")
 
 
