@@ -36,7 +36,7 @@ def serve(config: ConfigOption = None) -> None:
 
         for complaint in tls_complaints(settings):
             _announce(f"cds: {complaint}", sys.stderr)
-        with serving(settings, running.ledger, complaints) as web_port:
+        with serving(settings, running.ledger, complaints, running.record_troubles) as web_port:
 
             def started(port: int) -> None:
                 _announce(f"listening on {settings.node.host}:{port} as {settings.node.ae_title}")

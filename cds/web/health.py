@@ -21,6 +21,15 @@ Complaints = Callable[[], Sequence[str]]
 """What keeps the node from taking studies, one sentence each; nothing where all is well."""
 
 
+RecordTroubles = Callable[[], Mapping[str, str]]
+"""By records source that is watched for late records: why it cannot be asked now, ``""`` where it can."""
+
+
+def no_records() -> Mapping[str, str]:
+    """No source is watched."""
+    return {}
+
+
 def disk_complaint(data_dir: Path, reserve_mb: int) -> tuple[str, ...]:
     """Say that the disk is below its reserve, where it is: then senders hear 0xA700."""
     free = shutil.disk_usage(data_dir).free // _MB
@@ -29,19 +38,22 @@ def disk_complaint(data_dir: Path, reserve_mb: int) -> tuple[str, ...]:
     return (f"the disk has {free} MB free, {reserve_mb} MB are kept in reserve: instances are refused with 0xA700",)
 
 
-def routes(ledger: Ledger, complaints: Complaints, data_dir: Path) -> list[Route]:
-    """Make the three pages."""
+def routes(ledger: Ledger, complaints: Complaints, data_dir: Path, records: RecordTroubles = no_records) -> list[Route]:
+    """Make the three pages. A records source that cannot be asked is told; the node is ready all the same."""
 
     def healthz(_: Request) -> Response:
         return JSONResponse({"alive": True})
 
     def readyz(_: Request) -> Response:
         reasons = [*complaints(), *_database_complaint(ledger)]
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+        told: dict[str, object] = {"ready": not reasons, "reasons": reasons}
+        if troubles := records():
+            told["late_records"] = {name: reason or "ok" for name, reason in troubles.items()}
+        return JSONResponse(told, status_code=503 if reasons else 200)
 
     def metrics(_: Request) -> Response:
         try:
-            lines = list(_metrics(ledger, data_dir, complaints))
+            lines = [*_metrics(ledger, data_dir, complaints), *_record_metrics(records())]
         except CdsError as error:
             return PlainTextResponse(f"# {error}\n", status_code=503)
         return Response("\n".join(lines) + "\n", media_type=_METRICS_TYPE)
@@ -68,11 +80,17 @@ def _metrics(ledger: Ledger, data_dir: Path, complaints: Complaints) -> Iterator
     yield from _gauge("cds_ready", "1 if studies are taken.", int(not complaints()))
 
 
-def _gauge(name: str, about: str, value: int | Mapping[str, int]) -> Iterator[str]:
+def _record_metrics(troubles: Mapping[str, str]) -> Iterator[str]:
+    if troubles:
+        up = {name: int(not reason) for name, reason in troubles.items()}
+        yield from _gauge("cds_records_source_up", "1 if the source is asked for late records.", up, "source")
+
+
+def _gauge(name: str, about: str, value: int | Mapping[str, int], label: str = "state") -> Iterator[str]:
     yield f"# HELP {name} {about}"
     yield f"# TYPE {name} gauge"
     if isinstance(value, int):
         yield f"{name} {value}"
         return
     for state, count in sorted(value.items()):
-        yield f'{name}{{state="{state}"}} {count}'
+        yield f'{name}{{{label}="{state}"}} {count}'

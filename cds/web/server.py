@@ -25,7 +25,12 @@ _LOG: Final = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 5.0
 
 
-def application(settings: Settings, ledger: Ledger, complaints: health.Complaints) -> Starlette:
+def application(
+    settings: Settings,
+    ledger: Ledger,
+    complaints: health.Complaints,
+    records: health.RecordTroubles = health.no_records,
+) -> Starlette:
     """Put the pages together."""
 
     def every_complaint() -> Sequence[str]:
@@ -33,7 +38,7 @@ def application(settings: Settings, ledger: Ledger, complaints: health.Complaint
 
     networks = [ipaddress.ip_network(network) for peer in settings.peers for network in peer.addresses]
     dicom_web = PeersOnly(Starlette(routes=results.routes(ledger)), networks)
-    pages = health.routes(ledger, every_complaint, settings.data_dir)
+    pages = health.routes(ledger, every_complaint, settings.data_dir, records)
     return Starlette(routes=[*pages, Mount("/dicom-web", app=dicom_web)])
 
 
@@ -60,7 +65,12 @@ class PeersOnly:
 
 
 @contextmanager
-def serving(settings: Settings, ledger: Ledger, complaints: health.Complaints) -> Iterator[int]:
+def serving(
+    settings: Settings,
+    ledger: Ledger,
+    complaints: health.Complaints,
+    records: health.RecordTroubles = health.no_records,
+) -> Iterator[int]:
     """Serve the pages as long as the block runs; its port, 0 where it could not be had.
 
     A port that is taken stops no reception: it is an error in the log, and the doctor names it.
@@ -72,7 +82,7 @@ def serving(settings: Settings, ledger: Ledger, complaints: health.Complaints) -
         yield 0
         return
     config = uvicorn.Config(
-        application(settings, ledger, complaints),
+        application(settings, ledger, complaints, records),
         log_config=None,
         access_log=False,
         lifespan="off",

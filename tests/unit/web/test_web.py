@@ -129,6 +129,16 @@ def test_a_node_that_is_not_says_why_and_stays_alive(site: Site) -> None:
     assert get(site, "/healthz")[0] == 200
 
 
+def test_a_source_of_records_that_cannot_be_asked_is_told_and_the_node_is_ready(site: Site) -> None:
+    troubles = {"csv": "no such folder", "hl7": ""}
+    with serving(site.settings(), site.ledger, lambda: site.complaints, lambda: troubles) as port:
+        status, _, body = ask(port, "/readyz")
+        lines = ask(port, "/metrics")[2].decode().splitlines()
+    assert (status, json.loads(body)["late_records"]) == (200, {"csv": "no such folder", "hl7": "ok"})
+    assert 'cds_records_source_up{source="csv"} 0' in lines
+    assert 'cds_records_source_up{source="hl7"} 1' in lines
+
+
 def test_a_disk_below_its_reserve_is_not_ready(site: Site) -> None:
     status, _, body = get(site, "/readyz", reserve=10**9)
     assert status == 503
