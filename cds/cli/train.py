@@ -28,9 +28,13 @@ def register(app: typer.Typer) -> None:
     train = typer.Typer(help="Train a model: progress shown, resumable, weights and model card written.")
     train.command("image")(train_image)
     train.command("fusion")(train_fusion)
+    train.command("labs")(train_labs)
+    train.command("waveform")(train_waveform)
     evaluate = typer.Typer(help="Evaluate a model on your own data, with 95 % bootstrap intervals.")
     evaluate.command("image")(evaluate_image)
     evaluate.command("fusion")(evaluate_fusion)
+    evaluate.command("labs")(evaluate_labs)
+    evaluate.command("text")(evaluate_text)
     app.add_typer(train, name="train")
     app.add_typer(evaluate, name="evaluate")
 
@@ -87,6 +91,35 @@ def train_fusion(
     _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
 
 
+def train_labs(
+    manifest: Manifest,
+    out: Out,
+    repeats: Annotated[int, typer.Option(min=1, help="Of the cross-validation.")] = 5,
+    prevalence: Annotated[float, typer.Option(help="Share of deaths that probabilities and threshold are for.")] = 0.12,
+    seed: Seed = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a risk model on patients' laboratory values and outcomes, CSV or XLSX; SVM and forest are compared."""
+    from cds.training.labs import Settings, train
+
+    settings = Settings(repeats=repeats, prevalence=prevalence, seed=seed)
+    with _bar() as bar:
+        result = train(manifest, out, settings=settings, progress=bar.counted)
+    _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
+
+
+def train_waveform(manifest: Manifest, out: Out, seed: Seed = 7, as_json: JsonOption = False) -> None:
+    """Train a recurrent network on the beats of annotated WFDB records, or on laboratory values in time.
+
+    A CSV with a column record (and person, rhythm) names records; a table of values as for labs makes series.
+    """
+    from cds.training.waveform import Settings, train
+
+    with _bar() as bar:
+        result = train(manifest, out, settings=Settings(seed=seed), progress=bar.counted)
+    _tell(result.metrics, as_json, f"weights: {result.weights}\nmodel card: {result.card}")
+
+
 def evaluate_image(
     manifest: Manifest,
     model: Annotated[Path | None, typer.Option(help="Weights (safetensors); default: those shipped.")] = None,
@@ -110,6 +143,36 @@ def evaluate_fusion(
     from cds.training.fusion import evaluate
 
     _tell(evaluate(manifest, weights=_existing(model) or SHIPPED), as_json)
+
+
+def evaluate_labs(
+    manifest: Manifest,
+    model: Annotated[Path | None, typer.Option(help="Weights (safetensors); default: those shipped.")] = None,
+    prevalence: Annotated[
+        float | None, typer.Option(help="Share of deaths that probabilities are for; default: the model's own.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a risk model on patients' laboratory values and outcomes: last values, and those of admission."""
+    from cds.training.labs import evaluate
+
+    _tell(evaluate(manifest, model=_existing(model), prevalence=prevalence), as_json)
+
+
+def evaluate_text(
+    manifest: Manifest,
+    model: Annotated[
+        str, typer.Option(help="rules, as parse-report reads; or the folder of a text encoder with a token head.")
+    ] = "rules",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how texts are read on columns text or file, finding (key, code or words), assertion.
+
+    Where wanted also document, laterality and size_mm.
+    """
+    from cds.training.text import evaluate
+
+    _tell(evaluate(manifest, model=model), as_json)
 
 
 def _existing(model: Path | None) -> Path | None:
