@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cds.domain.joining import Search, Tally
 from cds.domain.labs import latest_final
 from cds.domain.records import LabResult, TextKind, TextReport
 from cds.domain.same_person import doubt
+from cds.domain.site_codes import SiteCode
 from cds_fhir import moments
 from cds_fhir.elements import children, text
 from cds_fhir.reading import Chart, Kept
@@ -24,6 +25,7 @@ class Join:
     """Reads a chart for one study; what is not used is noted."""
 
     search: Search
+    site: Mapping[str, SiteCode]
     tally: Tally = field(default_factory=Tally)
 
     def labs(self, chart: Chart) -> tuple[LabResult, ...]:
@@ -83,7 +85,7 @@ class Join:
         status = STATUSES[text(kept.element, "status")]
         for part in parts_of(kept.element, kept.source):
             try:
-                value = value_of(part, status, moment)
+                value = value_of(part, status, moment, self.site)
             except ValueError as error:
                 self.tally.note(part.source, str(error))
                 continue

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
-from cds.domain.joining import search_for
+from cds.domain.joining import Tally, search_for
 from cds.domain.records import Arrivals, Records, RejectedRecord
+from cds.domain.site_codes import SiteCode, site_codes
 from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds_fhir.client import Client, Server, Unanswered, checked_url, tls_context, token_of
@@ -41,6 +43,8 @@ class FhirSettings:
         Allow http, unencrypted, to another machine.
     issuers
         ``system=issuer``: which Issuer of Patient ID (0010,0021) the images have for an identifier's system.
+    codes
+        The site's table of codes, a CSV file with the columns code, loinc, unit. ``""``: none.
     window_hours_before, window_hours_after
         Laboratory values count from so long before the start of the study to so long after.
     history_days
@@ -64,6 +68,7 @@ class FhirSettings:
     ca_file: str = ""
     plain: bool = False
     issuers: tuple[str, ...] = ()
+    codes: str = ""
     window_hours_before: float = 72.0
     window_hours_after: float = 24.0
     history_days: float = 30.0
@@ -123,6 +128,7 @@ class FhirRecords:
             When they are not usable, or the server is reached and is no FHIR R4 server or refuses the token. A
             server that is down is no wrong configuration.
         """
+        self._site()
         if not self._settings.url:
             return
         tls_context(self._server)
@@ -145,7 +151,8 @@ class FhirRecords:
         search = search_for(study, before=self._before, after=self._after, zone=self._zone)
         if isinstance(search, str):
             return _only(search)
-        join = Join(search)
+        tally = Tally()
+        join = Join(search, self._site_or_none(tally), tally)
         if behind := self._catch_up():
             join.tally.note("fhir", behind)
         if not self._path.exists():
@@ -182,6 +189,20 @@ class FhirRecords:
         except OSError as error:
             raise EvidenceError("the file of FHIR resources cannot be read") from error
         return Arrivals(position=str(position), patients=patients)
+
+    def _site_or_none(self, tally: Tally) -> Mapping[str, SiteCode]:
+        """A table that is not usable costs the values of local codes; `check` says what is wrong with it."""
+        try:
+            return self._site()
+        except ConfigError:
+            tally.note("fhir", "the site's table of codes cannot be used; only LOINC codes are read")
+            return {}
+
+    def _site(self) -> Mapping[str, SiteCode]:
+        try:
+            return site_codes(Path(self._settings.codes)) if self._settings.codes else {}
+        except ValueError as error:
+            raise ConfigError(f"[records.fhir] codes: {error}") from error
 
     def _catch_up(self) -> str:
         """Ask the server for what has changed; why not all of it is here."""

@@ -9,8 +9,9 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.labs import Analyte, by_code, convert, parse_value
+from cds.domain.labs import Analyte, by_code, contradicts, convert, parse_value
 from cds.domain.records import LabResult, LabStatus
+from cds.domain.site_codes import SiteCode
 from cds_fhir import moments
 from cds_fhir.elements import LOINC, UCUM, Element, child, children, number, text
 from cds_fhir.resources import observed_text
@@ -108,7 +109,7 @@ def observed_at(element: Element, zone: tzinfo) -> datetime:
     return moments.moment(said, zone)
 
 
-def value_of(part: Part, status: LabStatus, moment: datetime) -> Value:
+def value_of(part: Part, status: LabStatus, moment: datetime, site: Mapping[str, SiteCode]) -> Value:
     """The value in the analyte's house unit.
 
     Raises
@@ -118,8 +119,9 @@ def value_of(part: Part, status: LabStatus, moment: datetime) -> Value:
     """
     if part.element.get("modifierExtension"):
         raise ValueError("the resource has a modifier extension or implicit rules, which may change what it says")
-    analyte = analyte_of(child(part.element, "code"))
+    analyte, site_unit = analyte_of(child(part.element, "code"), site)
     comparator, amount, unit = _amount(part.element)
+    unit = unit or site_unit
     value = convert(amount, unit, analyte)
     low, high, remark = _reference(part.element, unit, analyte)
     result = LabResult(
@@ -136,24 +138,31 @@ def value_of(part: Part, status: LabStatus, moment: datetime) -> Value:
     return Value(result, remark)
 
 
-def analyte_of(code: Element) -> Analyte:
-    """By LOINC; never by a name.
+def analyte_of(code: Element, site: Mapping[str, SiteCode]) -> tuple[Analyte, str]:
+    """By LOINC, else by the site's table, with its unit; never by a name.
 
     Raises
     ------
     ValueError
-        When no coding is LOINC, none is known, or two are of different analytes.
+        When neither knows it, two codes are of different analytes, or a name is that of another one.
     """
-    codes = [text(coding, "code") for coding in children(code, "coding") if text(coding, "system") == LOINC]
-    if not codes:
-        raise ValueError("no coding of it is LOINC")
+    codings = children(code, "coding")
+    codes = [text(coding, "code") for coding in codings if text(coding, "system") == LOINC]
     found = {analyte.key: analyte for analyte in map(by_code, codes) if analyte is not None}
     if len(found) > 1:
         raise ValueError("its LOINC codes are of different analytes")
-    if not found:
-        shown = f"LOINC {codes[0]}" if _LOINC_CODE.fullmatch(codes[0]) else "the code"
-        raise ValueError(f"{shown} is not among the analytes that are used")
-    return next(iter(found.values()))
+    for analyte in found.values():
+        names = (text(code, "text"), *(text(coding, "display") for coding in codings))
+        if any(contradicts(name, "", analyte) for name in names):
+            raise ValueError("its LOINC code and its name are two analytes")
+        return analyte, ""
+    for coding in codings:
+        if (listed := site.get(text(coding, "code"))) is not None:
+            return listed.analyte, listed.unit
+    if not codes:
+        raise ValueError("no coding of it is LOINC or in the site's table of codes")
+    shown = f"LOINC {codes[0]}" if _LOINC_CODE.fullmatch(codes[0]) else "the code"
+    raise ValueError(f"{shown} is not among the analytes that are used")
 
 
 def _has_value(element: Element) -> bool:

@@ -43,6 +43,8 @@ STATUSES: Final[Mapping[str, LabStatus]] = MappingProxyType(
 )
 """HL7 table 0085 and FHIR observation-status; NULL is final."""
 
+FEU_ASSUMED: Final = "; neither FEU nor DDU stated, taken as FEU"
+
 _LOINC: Final = re.compile(r"\d{1,7}-\d", re.ASCII)
 
 
@@ -90,6 +92,8 @@ def lab_row(row: Row, moment: datetime, source: str, site: Mapping[str, SiteCode
         comparator, number = parse_value(row.text("value"))
         value = convert(number, unit, analyte)
     low, high, remark = _reference(row, unit, analyte)
+    said = unit + row.text("name")
+    assumed = analyte.key == "d_dimer" and not row.text("code") and "feu" not in said.casefold()
     result = LabResult(
         analyte=analyte.code,
         value=value,
@@ -99,7 +103,7 @@ def lab_row(row: Row, moment: datetime, source: str, site: Mapping[str, SiteCode
         reference_low=low,
         reference_high=high,
         status=status,
-        source=source,
+        source=source + (FEU_ASSUMED if assumed else ""),
     )
     return LabRow(result, remark)
 

@@ -156,7 +156,7 @@ def test_a_d_dimer_in_ddu_is_known_by_the_unit_that_is_shown(join: Join) -> None
 @pytest.mark.parametrize(
     ("codings", "reason"),
     [
-        ([{"system": "urn:local", "code": "CRP"}], "no coding of it is LOINC"),
+        ([{"system": "urn:local", "code": "CRP"}], "no coding of it is LOINC or in"),
         ([{"system": "http://loinc.org", "code": "8302-2"}], "LOINC 8302-2 is not among"),
         ([{"system": "http://loinc.org", "code": "Canary^Name"}], "the code is not among"),
         ([*loinc("1988-5")["coding"], *loinc("6690-2")["coding"]], "different analytes"),  # type: ignore[misc]
