@@ -8,8 +8,9 @@ import pytest
 
 from cds import ports
 from cds.discovery import build, installed
+from cds.domain.evidence import Evidence, Missing
 from cds.domain.report import Case
-from cds.testing.contract_extractors import CHECKS, full_case
+from cds.testing.contract_extractors import CHECKS, full_case, the_same_case_gives_the_same_evidence
 from support.encoders import encoder
 
 
@@ -27,11 +28,35 @@ def extractor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return build(ports.EXTRACTORS, str(request.param), ports.Extractor, table)
 
 
+class Remembering:
+    """Reads a case once: for the checks that look at what was read, and not at how it is read."""
+
+    def __init__(self, extractor: ports.Extractor) -> None:
+        self.modality = extractor.modality
+        self._extractor = extractor
+        self._read: list[tuple[Case, Evidence | Missing]] = []
+
+    def extract(self, case: Case) -> Evidence | Missing:
+        for known, found in self._read:
+            if known is case:
+                return found
+        self._read.append((case, self._extractor.extract(case)))
+        return self._read[-1][1]
+
+
+@pytest.fixture(scope="module")
+def remembering(extractor: ports.Extractor) -> Remembering:
+    return Remembering(extractor)
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_every_extractor_keeps_the_contract(
-    extractor: ports.Extractor, case: Case, check: Callable[[ports.Extractor, Case], None]
+    extractor: ports.Extractor,
+    remembering: Remembering,
+    case: Case,
+    check: Callable[[ports.Extractor, Case], None],
 ) -> None:
-    check(extractor, case)
+    check(extractor if check is the_same_case_gives_the_same_evidence else remembering, case)
 
 
 def test_the_house_registers_an_extractor_for_each_modality_it_reads() -> None:

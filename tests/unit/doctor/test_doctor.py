@@ -87,7 +87,8 @@ def test_no_peer_and_no_peer_for_results_are_failures(tmp_path: Path) -> None:
 def test_a_peer_that_is_down_is_told_apart_from_one_that_can_be_reached(tmp_path: Path) -> None:
     with closing(listening()) as pacs:
         port = pacs.getsockname()[1]
-        settings = settings_of(tmp_path, PEER.format(port=port, send="true"))
+        brief = "[report.dicom]\nacse_timeout_seconds = 0.5\n"  # it listens, and says nothing
+        settings = settings_of(tmp_path, PEER.format(port=port, send="true") + brief)
         assert line(list(network.examine(settings, None)), "peer pacs at").verdict is Verdict.OK
     assert line(list(network.examine(settings, None)), "peer pacs at").verdict is Verdict.FAIL
 

@@ -15,6 +15,7 @@ from cds.ports import StudyAnnounced
 from cds.service.filing import Filer, Traffic
 from cds.service.intake import JournalIntake
 from cds.store import Ledger
+from cds.store.database import Database
 from cds.store.durable import make_folder
 from cds.store.journal import Journal
 from cds.store.journal_format import make_ring
@@ -164,10 +165,12 @@ def killed(when: str, call: Callable[..., object]) -> Callable[..., object]:
     return die
 
 
-def test_a_locked_database_makes_it_wait_and_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+def test_a_locked_database_makes_it_wait_and_nothing_is_lost_or_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_seconds", 0.05)
     house = House(tmp_path)
     desk = house.desk()
-    house.ledger._database._busy_seconds = 0.05
     uids = take(desk, 1)
     house.file()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
