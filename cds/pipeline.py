@@ -154,6 +154,11 @@ def inputs_hash(case: Case) -> str:
             for prior in case.priors
         )
         parts["not_compared"] = sorted(case.not_compared)
+    if records.earlier:
+        parts["earlier"] = sorted(
+            [lab.analyte.key, repr(lab.value), lab.unit, lab.comparator, lab.observed_at.isoformat()]
+            for lab in records.earlier
+        )
     if records.waveforms:
         parts["waveforms"] = sorted(waveform.sha256 for waveform in records.waveforms)
     if case.expected:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from cds.domain.records import Identity, RejectedRecord
+from cds.domain.code import Code
+from cds.domain.records import Identity, LabResult, LabStatus, Records, RejectedRecord
 from cds.domain.same_person import identity_of
 from cds.domain.study import Study
+from cds.domain.windows import LONGEST, counts_before
 
 SHOWN: Final = 5
 """So many rows or sources are named for one reason; the others are counted."""
@@ -23,9 +26,35 @@ class Window:
     before: timedelta
     after: timedelta
 
-    def holds(self, moment: datetime) -> bool:
-        """Whether `moment` is inside."""
-        return -self.before <= moment - self.study <= self.after
+    def holds(self, moment: datetime, analyte: Code | None = None) -> bool:
+        """Whether `moment` is inside; for an analyte that changes slowly the window begins earlier."""
+        before = counts_before(analyte, self.before) if analyte else self.before
+        return -before <= moment - self.study <= self.after
+
+    def may_hold(self, moment: datetime) -> bool:
+        """Whether `moment` is inside for any analyte."""
+        return -max(self.before, LONGEST) <= moment - self.study <= self.after
+
+    def joined(self, used: Iterable[LabResult], others: Iterable[LabResult] = ()) -> Records:
+        """Values that count, each with the window that it counts by, and their earlier final values.
+
+        Parameters
+        ----------
+        used, others
+            As `cds.domain.labs.latest_final` gives them; all lie in the window.
+        """
+        labs = tuple(self._told(result) for result in used)
+        latest = {lab.analyte: lab.observed_at for lab in labs}
+        earlier: dict[tuple[Code, datetime], LabResult] = {}
+        for other in others:
+            at = latest.get(other.analyte)
+            if at is not None and other.observed_at < at and other.status in (LabStatus.FINAL, LabStatus.CORRECTED):
+                earlier[other.analyte, other.observed_at] = other
+        return Records(labs=labs, earlier=tuple(sorted(earlier.values(), key=lambda lab: lab.observed_at)))
+
+    def _told(self, result: LabResult) -> LabResult:
+        before = counts_before(result.analyte, self.before)
+        return replace(result, window_hours=(before.total_seconds() / 3600, self.after.total_seconds() / 3600))
 
     def __str__(self) -> str:
         before, after = (f"{span.total_seconds() / 3600:g}" for span in (self.before, self.after))

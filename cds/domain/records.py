@@ -38,7 +38,8 @@ class LabResult:
 
     `analyte` is a LOINC code, `value` is in `unit` (UCUM), after conversion to the analyte's
     house unit (`cds.domain.labs`). `comparator` is ``""``, ``"<"``, ``"<="``, ``">"`` or ``">="``.
-    `source` names the file and row, or the message, that the value came from.
+    `source` names the file and row, or the message, that the value came from. `window_hours` says how long before
+    and after the study it counts; None where its source does not say.
     """
 
     analyte: Code
@@ -50,6 +51,7 @@ class LabResult:
     reference_high: float | None = None
     status: LabStatus = LabStatus.FINAL
     source: str = ""
+    window_hours: tuple[float, float] | None = None
 
 
 class TextKind(StrEnum):
@@ -81,12 +83,17 @@ class RejectedRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """All records joined to one study by identity and time."""
+    """All records joined to one study by identity and time.
+
+    `earlier` are final values of the analytes in `labs` from before those, in the window, oldest first: shown as a
+    trend, and concluded from by nobody.
+    """
 
     labs: tuple[LabResult, ...] = ()
     texts: tuple[TextReport, ...] = ()
     rejected: tuple[RejectedRecord, ...] = ()
     waveforms: tuple[Waveform, ...] = ()
+    earlier: tuple[LabResult, ...] = ()
 
     def __add__(self, other: Records) -> Records:
         return Records(
@@ -94,6 +101,7 @@ class Records:
             texts=self.texts + other.texts,
             rejected=self.rejected + other.rejected,
             waveforms=self.waveforms + other.waveforms,
+            earlier=self.earlier + other.earlier,
         )
 
 

@@ -43,10 +43,13 @@ def labs_of(
     for row in _rows(path, LABS, LABS_REQUIRED, search, tally):
         try:
             moment = observed_at(row.cells, row.where, search.zone)
-            if not search.window.holds(moment):
+            if not search.window.may_hold(moment):
                 tally.count(f"outside the window of {search.window}")
                 continue
             read = lab_row(row.cells, row.where, moment, f"{tally.source} row {row.number}", site)
+            if not search.window.holds(moment, read.result.analyte):
+                tally.count(f"outside the window of {search.window}")
+                continue
         except ValueError as error:
             tally.row(row.number, str(error))
             continue

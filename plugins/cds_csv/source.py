@@ -105,8 +105,7 @@ class CsvRecords:
         reports, report_tallies = _scan("reports", tables, reports_of, search)
         latest = _latest_of_each(reports, report_tallies)
         tallies = (*lab_tallies, *report_tallies)
-        return Records(
-            labs=used,
+        return search.window.joined(used, superseded) + Records(
             texts=(*texts, *latest),
             rejected=(*rejected, *unusable, *(record for tally in tallies for record in tally.rejected())),
         )

@@ -54,7 +54,7 @@ class Chart:
         for result in (result for results in self._labs.values() for result in results):
             if result.status is LabStatus.CANCELLED:
                 self.tally.note(result.source, "cancelled")
-            elif not self.search.window.holds(result.observed_at):
+            elif not self.search.window.holds(result.observed_at, result.analyte):
                 self.tally.note(result.source, f"outside the window of {self.search.window}")
             else:
                 found.append(result)

@@ -99,7 +99,8 @@ class Hl7Records:
         labs, superseded = latest_final(chart.labs())
         for result in superseded:
             tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
-        return Records(labs=labs, texts=chart.texts(), rejected=tally.rejected())
+        joined = search.window.joined(labs, superseded)
+        return joined + Records(texts=chart.texts(), rejected=tally.rejected())
 
     def arrivals(self, since: str) -> Arrivals:
         """Whose messages came after the one that `since` names.
