@@ -26,7 +26,8 @@ def observed_findings(evidence: Sequence[Evidence], fused: Sequence[Finding]) ->
 
     Every imaging observation is a finding of its own (each nodule is tracked apart). Mentions in
     texts are gathered to one finding per concept; where texts disagree it is UNCERTAIN. What was measured
-    in a waveform is one finding of numbers. Laboratory values are inputs, not findings.
+    in a waveform is one finding of numbers. Laboratory values are inputs, not findings; a probability made of
+    them is one.
     """
     known = {finding.code for finding in fused}
     found: list[Finding] = []
@@ -37,6 +38,8 @@ def observed_findings(evidence: Sequence[Evidence], fused: Sequence[Finding]) ->
             own = _measured(part)
         elif part.modality is Modality.TEXT:
             own = _textual(part, known)
+        elif part.modality is Modality.LABS:
+            own = [_imaging(part, item) for item in part.observations if item.probability is not None]
         else:
             continue
         found += own

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cds.report.chinese_records import RECORDS
+from cds.report.chinese_risk import RISKS
 from cds.report.chinese_waveform import WAVEFORMS
 
 _REPORT: Final = {
@@ -294,6 +295,6 @@ _DOCUMENTS: Final = {
 }
 
 TEXTS: Final[Mapping[str, str]] = MappingProxyType(
-    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS) | dict(WAVEFORMS)
+    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS) | dict(WAVEFORMS) | dict(RISKS)
 )
 """English to Chinese."""

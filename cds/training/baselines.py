@@ -72,7 +72,8 @@ def fit(
             early_stopping=False,
             random_state=seed,
         )
-        return _of_boosting(boosted.fit(gapped, labels, sample_weight=weights))
+        known = np.where(np.isnan(gapped).all(axis=0), 0.0, gapped)  # a column that nobody has cannot be binned
+        return _of_boosting(boosted.fit(known, labels, sample_weight=weights))
     raise ConfigError(f"no kind of classifier {kind!r}; there are: {', '.join(GRIDS)}")
 
 

@@ -28,8 +28,8 @@ from cds.training.labs_trend import trend_figures
 
 WEIGHTS: Final = "labs_risk.safetensors"
 """The name of the weights in the run folder; sidecar, card and curves lie beside them."""
-LEAST_KNOWN: Final = 0.3
-"""One of LDH, lymphocytes in % or hs-CRP alone settles more than this; sodium, potassium or the age alone do not."""
+LEAST_KNOWN: Final = 0.5
+"""Half: LDH, lymphocytes in % or hs-CRP alone settle more than this; urea, sodium or the age alone do not."""
 _DRAWS: Final = 200
 
 

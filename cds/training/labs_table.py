@@ -13,8 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.labs import Analyte, accepted_units, by_name, map_names
-from cds.domain.units import factor
+from cds.domain.labs import Analyte, by_name, convert, map_names
 from cds.errors import ConfigError
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -37,6 +36,7 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What a column without a unit is in: SI as laboratories in China use it, else the house unit."""
 _BRACKETED: Final = re.compile(r"(?P<name>.+?)\s*[\[(（](?P<unit>[^\[\]（）]*)[\])）]\s*")
+_SHARE: Final = re.compile(r"(?P<name>.*\w)\s*(?P<unit>[%％])")
 _SUFFIXES: Final = (".csv", ".xlsx")
 _XLSX_LIMIT_BYTES: Final = 1 << 28
 
@@ -83,17 +83,21 @@ def read_table(path: Path) -> Table:
 def analyte_of(header: str) -> tuple[Analyte, str] | None:
     """Analyte and unit that a column header names; None where it names none."""
     named = map_names([header]).get(header)
-    found = _BRACKETED.fullmatch(header)
+    found = _BRACKETED.fullmatch(header) or _SHARE.fullmatch(header)
     if found is not None:
-        bare = named or by_name(found["name"], found["unit"]) or by_name(f"{found['name']}{found['unit']}")
-        if bare is not None and found["unit"] and any(factor(found["unit"], kind) for kind in _kinds(bare)):
-            return bare, found["unit"]
+        name, unit = found["name"], found["unit"].strip()
+        bare = named or next(filter(None, (by_name(each, unit) for each in (name, f"{name}s", name + unit))), None)
+        if bare is not None and _converts(unit, bare):
+            return bare, unit
     return None if named is None else (named, UNITS.get(named.key, named.unit))
 
 
-def _kinds(analyte: Analyte) -> tuple[str, ...]:
-    """Every kind of quantity that converts into the analyte's."""
-    return tuple(kind for kind in type(analyte.kind) if any(factor(u, kind) for u in accepted_units(analyte)))
+def _converts(unit: str, analyte: Analyte) -> bool:
+    try:
+        convert(1.0, unit, analyte)
+    except ValueError:
+        return False
+    return True
 
 
 def _columns(name: str, header: tuple[str, ...]) -> tuple[dict[str, int], dict[int, tuple[Analyte, str]]]:
