@@ -12,14 +12,14 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from xxhash import xxh3_64_intdigest
+
 from cds.errors import ConfigError
-from cds.ports import Bytes
 from cds.store.durable import fsync_folder, make_folder, write_all
 
 PAGE: Final = 4096
@@ -28,7 +28,8 @@ REACH: Final = 64 << 20
 
 _MAGIC: Final = b"CDSJRNL1"
 _CONTROL: Final = struct.Struct("<8sQQQI")
-_RECORD: Final = struct.Struct("<8sQQIIQII")
+_RECORD: Final = struct.Struct("<8sQQIIIQQ")
+_CHECKSUM: Final = struct.Struct("<Q")
 _ZEROS: Final = bytes(1 << 20)
 
 
@@ -61,20 +62,29 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class RecordHeader:
-    """The first bytes of a record; lengths in bytes."""
+    """The first bytes of a record; lengths in bytes.
+
+    Attributes
+    ----------
+    gap_length
+        Zeros between the facts and the content.
+    checksum
+        XXH3 (64 bits) of facts, gap and content.
+    """
 
     position: int
     kind: Kind
     facts_length: int
+    gap_length: int
     content_length: int
-    body_crc: int
+    checksum: int
 
-    SIZE = _RECORD.size
+    SIZE = _RECORD.size + _CHECKSUM.size
 
     @property
     def body_length(self) -> int:
-        """Facts and content together."""
-        return self.facts_length + self.content_length
+        """Facts, gap and content together."""
+        return self.facts_length + self.gap_length + self.content_length
 
     @property
     def end(self) -> int:
@@ -83,19 +93,21 @@ class RecordHeader:
 
     def encoded(self, epoch: int) -> bytes:
         """The header as it is written."""
-        values = (_MAGIC, epoch, self.position, self.kind, self.facts_length, self.content_length, self.body_crc)
-        header = _RECORD.pack(*values, 0)[:-4]
-        return header + zlib.crc32(header).to_bytes(4, "little")
+        lengths = self.facts_length, self.gap_length, self.content_length
+        header = _RECORD.pack(_MAGIC, epoch, self.position, self.kind, *lengths, self.checksum)
+        return header + _CHECKSUM.pack(xxh3_64_intdigest(header))
 
 
 def decode_header(block: bytes, control: Control, position: int) -> RecordHeader | None:
     """The header of the record at `position`, or None where there is none."""
-    if len(block) < _RECORD.size or not block.startswith(_MAGIC):
+    if len(block) < RecordHeader.SIZE or not block.startswith(_MAGIC):
         return None
-    _, epoch, own_position, kind, facts_length, content_length, body_crc, crc = _RECORD.unpack_from(block)
-    if (epoch, own_position) != (control.epoch, position) or crc != zlib.crc32(block[: _RECORD.size - 4]):
+    (checksum,) = _CHECKSUM.unpack_from(block, _RECORD.size)
+    _, epoch, own_position, kind, *lengths, body_checksum = _RECORD.unpack_from(block)
+    if (epoch, own_position) != (control.epoch, position) or checksum != xxh3_64_intdigest(block[: _RECORD.size]):
         return None
-    return RecordHeader(position, Kind(kind), facts_length, content_length, body_crc)
+    facts_length, gap_length, content_length = lengths
+    return RecordHeader(position, Kind(kind), facts_length, gap_length, content_length, body_checksum)
 
 
 def read_control(descriptor: int, path: Path) -> Control | None:
@@ -203,11 +215,3 @@ class Live:
 def padded(length: int) -> int:
     """Whole pages."""
     return -(-length // PAGE) * PAGE
-
-
-def crc_of(parts: Iterable[Bytes]) -> int:
-    """One checksum over all parts."""
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-    return crc

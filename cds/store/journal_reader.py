@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from xxhash import xxh3_64_intdigest
 
 from cds.store.journal_format import (
     PAGE,
@@ -142,7 +143,8 @@ class JournalReader:
             return None
         body = bytearray(header.body_length)
         got = os.preadv(self._descriptor, [body], offset + header.SIZE)
-        if got != len(body) or zlib.crc32(body) != header.body_crc:
+        if got != len(body) or xxh3_64_intdigest(body) != header.checksum:
             return None
+        facts, content = header.facts_length, header.facts_length + header.gap_length
         view = memoryview(body)
-        return Record(header.kind, bytes(view[: header.facts_length]), view[header.facts_length :], header.end)
+        return Record(header.kind, bytes(view[:facts]), view[content:], header.end)

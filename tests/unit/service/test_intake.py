@@ -103,10 +103,10 @@ def test_what_is_not_what_was_announced_is_refused(
 def test_a_disk_that_takes_nothing_is_out_of_resources(
     intake: FiledIntake, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: int) -> None:
+    def broken(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("cds.store.journal.os.fdatasync", broken)
+    monkeypatch.setattr("cds.store.journal.os.pwritev", broken)
     with pytest.raises(OutOfResources, match="Input/output error"):
         intake.take(received(small_data_set()))
     with pytest.raises(OutOfResources, match="Input/output error"):
