@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -87,8 +88,9 @@ class FhirRecords:
 
     Settings: ClassVar = FhirSettings
 
-    def __init__(self, settings: FhirSettings) -> None:
+    def __init__(self, settings: FhirSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
+        self._clock = clock
         limit = HOURS_LIMIT
         self._before = timedelta(hours=_within("window_hours_before", settings.window_hours_before, 0, limit))
         self._after = timedelta(hours=_within("window_hours_after", settings.window_hours_after, 0, limit))
@@ -210,7 +212,7 @@ class FhirRecords:
             return ""
         try:
             if self._poller is None:
-                self._poller = Poller(self._plan(), ResourceStore(self._path))
+                self._poller = Poller(self._plan(), ResourceStore(self._path), self._clock)
             return self._poller.catch_up()
         except (ConfigError, OSError):
             return (

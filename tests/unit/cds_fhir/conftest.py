@@ -110,9 +110,9 @@ def join(tmp_path: Path, keep: Keep) -> Join:
     return run
 
 
-def source(data_dir: Path, **settings: object) -> FhirRecords:
+def source(data_dir: Path, clock: Callable[[], float] = NOON.timestamp, **settings: object) -> FhirRecords:
     table = {"issuers": ISSUERS, **settings}
-    return FhirRecords(FhirRecords.Settings(data_dir=str(data_dir), **table))  # type: ignore[arg-type]
+    return FhirRecords(FhirRecords.Settings(data_dir=str(data_dir), **table), clock)  # type: ignore[arg-type]
 
 
 def reasons(records: Records) -> list[str]:

@@ -221,25 +221,27 @@ def test_the_token_is_sent_and_read_anew(server: Server, poller: Made, tmp_path:
 
 def test_what_was_fetched_before_is_used_while_the_server_is_down(server: Server, tmp_path: Path) -> None:
     server.add(patient(), observation(), report())
-    records = source(tmp_path, url=server.url, history_days=3660.0).records_for(STUDY)
-    assert [lab.value for lab in records.labs] == [120.0] and len(records.texts) == 1
+    now = [NOW]
+    records = source(tmp_path, lambda: now[0], url=server.url)
+    found = records.records_for(STUDY)
+    assert [lab.value for lab in found.labs] == [120.0] and len(found.texts) == 1 and found.rejected == ()
     server.answers = [(500, {}, b"")]
-    # Another process of the same node, later: what is kept says when the server was asked last.
-    again = source(tmp_path, url=server.url, history_days=3660.0, poll_seconds=1.0)
-    again.records_for(STUDY)
-    assert [lab.value for lab in again.records_for(STUDY).labs] == [120.0]
+    now[0] += 61
+    again = records.records_for(STUDY)
+    assert [lab.value for lab in again.labs] == [120.0]
+    assert [each.source for each in again.rejected] == ["fhir"] and "what was fetched before is used" in reasons(again)[
+        0
+    ]
 
 
 def test_arrivals_asks_the_server(server: Server, tmp_path: Path) -> None:
-    watched = source(tmp_path, url=server.url, history_days=3660.0)
+    now = [NOW]
+    watched = source(tmp_path, lambda: now[0], url=server.url)
     start = watched.arrivals("")
     server.add(patient(), observation())
-    later = source(tmp_path, url=server.url, history_days=3660.0)
-    later._poller = Poller(
-        Plan(server=Peer(url=server.url), origin="server", every_seconds=0.0),
-        ResourceStore(tmp_path / "fhir" / "resources.sqlite3"),
-    )
-    assert [each.patient_id for each in later.arrivals(start.position).patients] == ["P-1"]
+    assert watched.arrivals(start.position).patients == ()
+    now[0] += 61
+    assert [each.patient_id for each in watched.arrivals(start.position).patients] == ["P-1"]
 
 
 def test_a_server_that_is_down_is_no_wrong_configuration_and_one_of_another_version_is(
