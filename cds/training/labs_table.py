@@ -15,6 +15,7 @@ from typing import Final
 
 from cds.domain.labs import Analyte, by_name, convert, map_names
 from cds.errors import ConfigError
+from cds.features.labs_risk.inputs import USED
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -110,7 +111,7 @@ def _columns(name: str, header: tuple[str, ...]) -> tuple[dict[str, int], dict[i
             if column in places:
                 raise ConfigError(f"{name}: two columns are {column!r}")
             places[column] = place
-        elif analyte is not None:
+        elif analyte is not None and analyte[0].key in USED:
             if any(analyte[0].key == other.key for other, _ in analytes.values()):
                 raise ConfigError(f"{name}: two columns are {analyte[0].key!r}")
             analytes[place] = analyte

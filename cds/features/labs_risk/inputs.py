@@ -45,6 +45,8 @@ VARIABLES: Final = (
     AGE,
 )
 """Keys of `cds.domain.labs.ANALYTES`, in house units, and the age; the order of every array of values."""
+USED: Final = frozenset(VARIABLES) | {"crp", "urea_nitrogen"}
+"""Keys of the analytes that say something of a variable."""
 THREE: Final = ("ldh", "lymphocytes_percent", "hs_crp")
 """What Yan et al. 2020 (doi:10.1038/s42256-020-0180-7) chose by importance."""
 
