@@ -21,7 +21,7 @@ from cds.report.checks import ensure_truthful, in_decimals
 from cds.report.chinese import chinese
 from cds.report.identity import tracking_uid
 from cds.report.labels import BANNER, Bilingual
-from cds.report.laboratory import judged
+from cds.report.laboratory import age, age_hours, earlier, is_stale, judged, trend, window
 from cds.report.told import Earlier, gaps, limits, passage, sizes_said_earlier
 from cds.report.wording import base, clean, rounded, sentence
 
@@ -204,6 +204,22 @@ def _lab(report: Report, lab: LabResult) -> shape.LabJson:
         "reference_source": judgement.given_by,
         "flag": judgement.flag,
         "status": lab.status.value,
+        "time": lab.observed_at.isoformat(),
+        "source": lab.source,
+        "age_hours": age_hours(report, lab),
+        "age": _text(age(report, lab)),
+        "stale": is_stale(report, lab),
+        "window_hours": list(lab.window_hours) if lab.window_hours else None,
+        "window": _text(window(lab)),
+        "earlier": [_earlier_lab(each) for each in earlier(report, lab)],
+        "trend": _text(said) if (said := trend(report, lab))[0] else None,
+    }
+
+
+def _earlier_lab(lab: LabResult) -> shape.EarlierLabJson:
+    return {
+        "comparator": lab.comparator,
+        "value": lab.value,
         "time": lab.observed_at.isoformat(),
         "source": lab.source,
     }

@@ -34,7 +34,8 @@ class LabJson(TypedDict):
     """One laboratory value; `unit` is UCUM, `time` ISO 8601.
 
     `reference_source` is ``"laboratory"``, ``"default: "`` and a source, or ``""``; `flag` is ``"H"``, ``"L"``
-    or ``""``.
+    or ``""``. It was taken `age_hours` before the study and counts `window_hours` before and after one; it is
+    `stale` where it is older than a day and than half of that.
     """
 
     loinc: str
@@ -48,6 +49,22 @@ class LabJson(TypedDict):
     reference_source: str
     flag: str
     status: str
+    time: str
+    source: str
+    age_hours: NotRequired[float | None]
+    age: NotRequired[TextJson]
+    stale: NotRequired[bool]
+    window_hours: NotRequired[list[float] | None]
+    window: NotRequired[TextJson]
+    earlier: NotRequired[list[EarlierLabJson]]
+    trend: NotRequired[TextJson | None]
+
+
+class EarlierLabJson(TypedDict):
+    """A final value of the same analyte from before, in the same unit."""
+
+    comparator: str
+    value: float
     time: str
     source: str
 

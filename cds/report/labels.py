@@ -34,6 +34,9 @@ STRIP_NOTE: Final[Bilingual] = (
     "三角：检出的R峰。非纸面比例，请勿据此测量。",
 )
 
+STALE: Final[Bilingual] = ("old", "较旧")
+"""Of a laboratory value that was taken long before the study, for what it is."""
+
 SPREAD: Final[Bilingual] = ("model spread", "模型间差异")
 INTERVAL: Final[Bilingual] = ("95 % interval", "95%区间")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from cds.domain.evidence import Modality
-from cds.domain.labs import by_code, default_range
+from cds.domain.labs import by_code, default_range, too_young
 from cds.domain.records import LabResult, LabStatus
 from cds.domain.report import Report
 from cds.report.chinese import chinese
-from cds.report.labels import Bilingual
+from cds.report.labels import STALE, Bilingual
 from cds.report.wording import number, one_line, unit
 
 LABORATORY: Final = "laboratory"
@@ -72,6 +73,12 @@ def _default(report: Report, lab: LabResult) -> tuple[float | None, float | None
     return (found.low, found.high, told) if any(told in note for note in notes) else (None, None, "")
 
 
+def _is_for_age(report: Report, lab: LabResult) -> bool:
+    """Whether the patient is too young for the ranges that there are."""
+    analyte = by_code(lab.analyte.value)
+    return analyte is not None and too_young(analyte, report.study.patient.age_years)
+
+
 def _flag(lab: LabResult, low: float | None, high: float | None) -> Literal["H", "L", ""]:
     """A bound such as ``<10`` is flagged only where every value that it allows lies outside."""
     above, below = lab.comparator.startswith(">"), lab.comparator.startswith("<")
@@ -82,20 +89,123 @@ def _flag(lab: LabResult, low: float | None, high: float | None) -> Literal["H",
     return ""
 
 
+_HOURS_A_DAY: Final = 24
+_DAYS_FROM_HOURS: Final = 48
+"""From so many hours an age is told in days."""
+
+
+def age_hours(report: Report, lab: LabResult) -> float | None:
+    """How many hours before the study the specimen was taken, negative after it; None where that is not known."""
+    started = report.study.started_at
+    known = started is not None and started.tzinfo is not None and lab.observed_at.tzinfo is not None
+    return round((started - lab.observed_at).total_seconds() / 3600, 2) if started is not None and known else None
+
+
+def age(report: Report, lab: LabResult) -> Bilingual:
+    """``"4 h before the study"``; empty where the study has no time."""
+    hours = age_hours(report, lab)
+    if hours is None:
+        return "", ""
+    told, told_zh = _span(abs(hours))
+    if told == "0 h":
+        return "at the study", "检查时"
+    return (f"{told} before the study", f"检查前{told_zh}") if hours >= 0 else (f"{told} after it", f"检查后{told_zh}")
+
+
+def _span(hours: float) -> Bilingual:
+    if hours >= _DAYS_FROM_HOURS:
+        days = number(round(hours / _HOURS_A_DAY, 1))
+        return f"{days} d", f"{days}天"
+    shown = number(round(hours, 1))
+    return f"{shown} h", f"{shown}小时"
+
+
+def window(lab: LabResult) -> Bilingual:
+    """How long before and after a study a value of this analyte counts; empty where its source does not say."""
+    if lab.window_hours is None:
+        return "", ""
+    before, after = (_span(hours) for hours in lab.window_hours)
+    return f"counts {before[0]} before to {after[0]} after", f"检查前{before[1]}至后{after[1]}内有效"
+
+
+def is_stale(report: Report, lab: LabResult) -> bool:
+    """Whether it is older than a day, and than half of the time for which it counts."""
+    hours = age_hours(report, lab)
+    return hours is not None and lab.window_hours is not None and hours > max(_HOURS_A_DAY, lab.window_hours[0] / 2)
+
+
+def earlier(report: Report, lab: LabResult) -> tuple[LabResult, ...]:
+    """Final values of the same analyte from before, oldest first."""
+    return tuple(each for each in report.case.records.earlier if each.analyte == lab.analyte)
+
+
+def trend(report: Report, lab: LabResult) -> Bilingual:
+    """``"45 → 80 → 120, rising over 2 d"``; empty where there is one value only.
+
+    Rising or falling is said where each value is at least, or at most, the one before; a bound such as ``<10``
+    leaves that open.
+    """
+    before = earlier(report, lab)[-MOST_EARLIER:]
+    if not before:
+        return "", ""
+    series = [*before, lab]
+    shown = " → ".join(f"{each.comparator}{number(each.value)}" for each in series)
+    told, told_zh = _span((lab.observed_at - before[0].observed_at).total_seconds() / 3600)
+    word, word_zh = _direction(series)
+    return f"{shown}, {word} over {told}", f"{shown}，{told_zh}内{word_zh}"
+
+
+MOST_EARLIER: Final = 4
+"""Values of a trend beside the last; JSON has every one."""
+
+
+def _direction(series: Sequence[LabResult]) -> Bilingual:
+    values = [each.value for each in series]
+    if any(each.comparator for each in series):
+        return "direction open", "趋势不定"
+    if len(set(values)) == 1:
+        return "unchanged", "不变"
+    if values == sorted(values):
+        return "rising", "上升"
+    return ("falling", "下降") if values == sorted(values, reverse=True) else ("varying", "波动")
+
+
 def lab_sentence(report: Report, lab: LabResult) -> Bilingual:
     """One laboratory value with everything that makes it readable alone."""
-    judgement = judged(report, lab)
     value = f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}"
-    when, source = lab.observed_at.isoformat(timespec="minutes"), one_line(lab.source)
-    final = lab.status is LabStatus.FINAL
     english, words = f"{lab.analyte.meaning} ({lab.analyte.key}): {value}", f"{lab.analyte.text('zh')}：{value}"
+    for part, part_zh in (_against(report, lab), _when(report, lab)):
+        english, words = english + part, words + part_zh
+    if changed := trend(report, lab)[0]:
+        english, words = f"{english}, trend {changed}", f"{words}，趋势 {trend(report, lab)[1]}"
+    source = one_line(lab.source)
+    return f"{english}, source {source or 'not named'}", f"{words}，来源 {source or '未注明'}"
+
+
+_NO_RANGE: Final[Bilingual] = (" (no reference range)", "（无参考范围）")
+_NO_RANGE_FOR_AGE: Final[Bilingual] = (" (no reference range for this age)", "（该年龄无参考范围）")
+
+
+def _against(report: Report, lab: LabResult) -> Bilingual:
+    """The range, or that there is none, and on which side of it the value lies."""
+    judgement = judged(report, lab)
     if judgement.shown:
         default = f", {judgement.given_by}" if judgement.is_default else ""
-        english += f" (reference {judgement.shown}{default})"
-        words += f"（参考范围 {judgement.shown}{default.replace(', default: ', '，默认：')}）"
+        english = f" (reference {judgement.shown}{default})"
+        words = f"（参考范围 {judgement.shown}{default.replace(', default: ', '，默认：')}）"
+    else:
+        english, words = _NO_RANGE_FOR_AGE if _is_for_age(report, lab) else _NO_RANGE
     if judgement.flag:
         english += " H, above it" if judgement.flag == "H" else " L, below it"
         words += " H，偏高" if judgement.flag == "H" else " L，偏低"
-    english += f"{'' if final else f', {lab.status.value}'}, {when}, source {source or 'not named'}"
-    words += f"{'' if final else f'，{chinese(lab.status.value)}'}，{when}，来源 {source or '未注明'}"
     return english, words
+
+
+def _when(report: Report, lab: LabResult) -> Bilingual:
+    """Status, time, age against the study, and how long it counts."""
+    final, stale = lab.status is LabStatus.FINAL, is_stale(report, lab)
+    moment = lab.observed_at.isoformat(timespec="minutes")
+    ages, counts = age(report, lab), window(lab)
+    english = ["" if final else lab.status.value, moment, ages[0], STALE[0] if stale else "", counts[0]]
+    words = ["" if final else chinese(lab.status.value), moment, ages[1], STALE[1] if stale else "", counts[1]]
+    return "".join(f", {each}" for each in english if each), "".join(f"，{each}" for each in words if each)

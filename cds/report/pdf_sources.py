@@ -12,8 +12,8 @@ from cds.domain.records import LabResult, TextKind
 from cds.domain.report import Report
 from cds.report.chinese import chinese
 from cds.report.identity import device_uid, instance_uid
-from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, TEXT_KINDS, Bilingual
-from cds.report.laboratory import judged
+from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, STALE, TEXT_KINDS, Bilingual
+from cds.report.laboratory import age, is_stale, judged, trend, window
 from cds.report.pdf_style import AMBER_INK, GREEN, GREY, INK, RED, Page, gap
 from cds.report.told import DESCRIPTION_ID, ORDER_ID, Passage, gaps, limits, passage
 from cds.report.wording import gap as gap_sentence
@@ -70,7 +70,7 @@ def labs(page: Page, report: Report) -> list[Flowable]:
         return []
     rows = [_lab(page, report, each) for each in values[:MOST_ROWS]]
     head = [" ".join(FIELDS[name]) for name in ("analyte", "value", "reference", "time", "source")]
-    table = page.table(head, rows, (0.28, 0.17, 0.24, 0.15, 0.16))
+    table = page.table(head, rows, (0.24, 0.20, 0.20, 0.20, 0.16))
     return page.section("labs", [table, *_more(page, len(values))])
 
 
@@ -83,8 +83,24 @@ def _lab(page: Page, report: Report, lab: LabResult) -> Row:
         source = judgement.given_by.removeprefix("default: ")
         span.append(page.cell(f"default 默认: {source}", 6.6, colour=GREY))
     name = f"{lab.analyte.text('en')} {lab.analyte.meaning_zh} ({lab.analyte.value})"
-    time = f"{lab.observed_at:%Y-%m-%d %H:%M}"
-    return [name, page.cell(value, bold=bool(judgement.flag), colour=colour), span, time, lab.source or "–"]
+    shown: list[Flowable] = [page.cell(value, bold=bool(judgement.flag), colour=colour)]
+    shown += _below(page, trend(report, lab))
+    return [name, shown, span, _taken(page, report, lab), lab.source or "–"]
+
+
+def _taken(page: Page, report: Report, lab: LabResult) -> list[Flowable]:
+    """When, how long before the study, and how long a value of this analyte counts."""
+    stale = is_stale(report, lab)
+    made: list[Flowable] = [page.cell(f"{lab.observed_at:%Y-%m-%d %H:%M}")]
+    english, chinese_words = age(report, lab)
+    if english:
+        old = f" · {STALE[0]} {STALE[1]}" if stale else ""
+        made.append(page.cell(f"{english} {chinese_words}{old}", 6.6, colour=AMBER_INK if stale else GREY))
+    return made + _below(page, window(lab))
+
+
+def _below(page: Page, said: Bilingual) -> list[Flowable]:
+    return [page.cell(each, 6.6, colour=GREY) for each in said if each]
 
 
 def texts(page: Page, report: Report) -> list[Flowable]:
