@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from io import BytesIO
 
 from reportlab.lib.colors import Color, HexColor
@@ -11,6 +10,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable
 
+from cds.report.marks import Mark, ellipse
 from cds.report.pdf_style import GREEN, GREY, LINE, RED
 
 MARK = HexColor("#FFD400")
@@ -101,15 +101,6 @@ class ColourScale(Flowable):  # type: ignore[misc]  # reportlab has no types
         canvas.drawString(self.width - edge + 3, 2, self.ends[1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """A region on a picture, in the picture's own pixels, with the number it is told by."""
-
-    shape: str
-    points: tuple[tuple[float, float], ...]
-    label: str = ""
-
-
 class Picture(Flowable):  # type: ignore[misc]  # reportlab has no types
     """A JPEG with marks on it; `pixels` is its (columns, rows)."""
 
@@ -146,7 +137,7 @@ class Picture(Flowable):  # type: ignore[misc]  # reportlab has no types
             reach = max(math.dist(points[0], points[1]), 2.5)
             canvas.circle(x, y, reach, stroke=1, fill=0)
         elif mark.shape == "ELLIPSE" and len(points) == 4:
-            _outline(canvas, _ellipse(points))
+            _outline(canvas, ellipse(points))
         elif mark.shape == "POLYLINE" and len(points) > 1:
             _outline(canvas, points)
         else:
@@ -167,18 +158,3 @@ def _outline(canvas: Canvas, points: list[tuple[float, float]]) -> None:
     for point in points[1:]:
         path.lineTo(*point)
     canvas.drawPath(path, stroke=1, fill=0)
-
-
-def _ellipse(ends: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The outline through the ends of the major axis, then of the minor axis (PS3.3 C.18.6.1.2)."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = ends
-    middle = (ax + bx) / 2, (ay + by) / 2
-    major, minor = ((bx - ax) / 2, (by - ay) / 2), ((dx - cx) / 2, (dy - cy) / 2)
-    turns = [2 * math.pi * step / 48 for step in range(49)]
-    return [
-        (
-            middle[0] + major[0] * math.cos(t) + minor[0] * math.sin(t),
-            middle[1] + major[1] * math.cos(t) + minor[1] * math.sin(t),
-        )
-        for t in turns
-    ]

@@ -12,7 +12,8 @@ from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.report.labels import MODALITIES
-from cds.report.pdf_drawings import ColourScale, Mark, Picture
+from cds.report.marks import Mark, mark, marks
+from cds.report.pdf_drawings import ColourScale, Picture
 from cds.report.pdf_style import GREY, WIDTH, Page, gap
 from cds.report.pixels import Shown, crop, heat_colours, heated, jpeg, shown
 from cds.report.wording import measure, place
@@ -49,10 +50,10 @@ def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -
     if picture is None:
         said = f"{english}: image {instance.sop_instance_uid} could not be decoded to be shown here."
         return [page.both((said, f"{chinese}：该图像无法解码，未能在此显示。"), 8)]
-    marks = _marks(report, instance, picture)
-    if not marks and not part.heat_map:
+    on_it = marks(report, instance, picture.scale)
+    if not on_it and not part.heat_map:
         return []
-    cells = [_captioned(page, picture, marks, f"{english} {chinese}")]
+    cells = [_captioned(page, picture, on_it, f"{english} {chinese}")]
     if part.heat_map:
         warm = heated(picture.grey, part.heat_map)
         overlaid = Picture(jpeg(warm), (warm.shape[1], warm.shape[0]), THIRD, (), page.fonts.body)
@@ -61,25 +62,9 @@ def _key_image(page: Page, report: Report, part: Evidence, instance: Instance) -
     return cells
 
 
-def _marks(report: Report, instance: Instance, picture: Shown) -> tuple[Mark, ...]:
-    """The regions that lie on this image, in the picture's pixels."""
-    return tuple(
-        _mark(finding, picture.scale, (0.0, 0.0))
-        for finding in report.findings
-        if finding.region is not None and finding.region.sop_instance_uid == instance.sop_instance_uid
-    )
-
-
-def _mark(finding: Finding, scale: float, corner: tuple[float, float]) -> Mark:
-    region = finding.region
-    assert region is not None
-    points = tuple((x / scale - corner[0], y / scale - corner[1]) for x, y in region.points)
-    return Mark(shape=region.shape, points=points, label=finding.id.rpartition("/")[2])
-
-
-def _captioned(page: Page, picture: Shown, marks: tuple[Mark, ...], caption: str) -> list[Flowable]:
+def _captioned(page: Page, picture: Shown, on_it: tuple[Mark, ...], caption: str) -> list[Flowable]:
     rows, columns = picture.grey.shape
-    image = Picture(jpeg(picture.grey), (columns, rows), THIRD, marks, page.fonts.bold)
+    image = Picture(jpeg(picture.grey), (columns, rows), THIRD, on_it, page.fonts.bold)
     return [image, gap(2), page.text(caption, 7.5, colour=GREY)]
 
 
@@ -106,11 +91,12 @@ def _crop(page: Page, finding: Finding, by_uid: dict[str, Instance]) -> list[Flo
     centre = (xs[0], ys[0]) if region.shape == "CIRCLE" else (sum(xs) / len(xs), sum(ys) / len(ys))
     reach = max(max(xs) - min(xs), max(ys) - min(ys))
     square, corner = crop(picture.grey, centre, max(3.0 * reach, LEAST_HALF_SIDE / picture.scale))
-    mark = _mark(finding, picture.scale, corner)
     size = f" {measure(finding.measurements[0])}" if finding.measurements else ""
     where = place(finding.site)[0]
     caption = f"{finding.id.rpartition('/')[2]}: {finding.code.text('en')}{size}" + (f", {where}" if where else "")
-    image = Picture(jpeg(square), (square.shape[1], square.shape[0]), SIDE, (mark,), page.fonts.bold)
+    image = Picture(
+        jpeg(square), (square.shape[1], square.shape[0]), SIDE, (mark(finding, picture.scale, corner),), page.fonts.bold
+    )
     return [image, gap(2), page.text(caption, 7, colour=GREY)]
 
 

@@ -40,6 +40,10 @@ STRUCTURED_REPORTS: Final = MappingProxyType(
 """The structured reports that a peer can be given, by their names in the configuration."""
 
 ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
+SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+
+COMPANIONS: Final = MappingProxyType({"pdf": ENCAPSULATED_PDF, "sc": SECONDARY_CAPTURE})
+"""What goes with a structured report, by its name in `send` of a peer."""
 
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"

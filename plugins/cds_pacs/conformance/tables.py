@@ -60,7 +60,8 @@ def sent() -> Iterator[tuple[str, str, str, str]]:
     plain = "Explicit or Implicit VR Little Endian"
     for uid, name in contexts.STRUCTURED_REPORTS.items():
         yield UID(uid).name, uid, plain, f'peers with sr_class = "{name}"'
-    yield UID(contexts.ENCAPSULATED_PDF).name, contexts.ENCAPSULATED_PDF, plain, 'peers with "pdf" in send'
+    for name, uid in contexts.COMPANIONS.items():
+        yield UID(uid).name, uid, plain, f'peers with "{name}" in send'
     commitment = contexts.STORAGE_COMMITMENT
     yield UID(commitment).name, commitment, plain, "peers with commitment = true; to answer those that asked us"
     yield UID(contexts.VERIFICATION).name, contexts.VERIFICATION, plain, "`cds doctor`"

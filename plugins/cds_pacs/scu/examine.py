@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import Final
 
 from cds.domain.diagnosis import Diagnosis, fail, ok, warn
 from cds.ports import Peer
 from cds_pacs import commands
 from cds_pacs.contexts import (
-    ENCAPSULATED_PDF,
+    COMPANIONS,
     EXPLICIT_VR_LITTLE_ENDIAN,
     FIND,
     GET,
@@ -22,6 +23,8 @@ from cds_pacs.scu.association import Association
 from cds_pacs.scu.upper_layer import AssociationEnded, AssociationRejected, Called, Timeouts
 from cds_pacs.status import SUCCESS
 
+_SPOKEN: Final = {"pdf": "encapsulated PDF", "sc": "secondary captures"}
+
 
 def try_delivery(peer: Peer, called: Called, timeouts: Timeouts) -> Iterator[Diagnosis]:
     """C-ECHO, then whether the peer takes the objects that it is to have; nothing is sent."""
@@ -31,8 +34,7 @@ def try_delivery(peer: Peer, called: Called, timeouts: Timeouts) -> Iterator[Dia
         wanted |= {
             uid: f"structured reports ({name})" for uid, name in STRUCTURED_REPORTS.items() if name == peer.sr_class
         }
-    if "pdf" in peer.send:
-        wanted |= {ENCAPSULATED_PDF: "encapsulated PDF"}
+    wanted |= {uid: _SPOKEN[name] for name, uid in COMPANIONS.items() if name in peer.send}
     if peer.commitment:
         wanted |= {STORAGE_COMMITMENT: "storage commitment requests"}
     others = {uid: name for uid, name in STRUCTURED_REPORTS.items() if uid not in wanted}
@@ -112,8 +114,8 @@ def _echo(subject: str, association: Association) -> Diagnosis:
 
 
 def _mend(peer: Peer, refused: str, instead: list[str]) -> str:
-    if refused == ENCAPSULATED_PDF:
-        names = ", ".join(f'"{name}"' for name in peer.send if name != "pdf")
+    if refused in COMPANIONS.values():
+        names = ", ".join(f'"{name}"' for name in peer.send if COMPANIONS.get(name) != refused)
         return f"let it accept SOP Class {refused}, or set send = [{names}]"
     if instead:
         return f"set sr_class = {' or '.join(repr(name) for name in instead)} for it"
