@@ -40,7 +40,7 @@ def locked(database: Path) -> Iterator[None]:
 def test_a_ledger_that_another_process_locks_holds_up_no_reception(common: Stage) -> None:
     with locked(common.data_dir / "ledger.sqlite"), common.pulse() as pulse:
         with common.load(instances((1, 2), 5, size=20_000)) as load:
-            load.finish(seconds=10)
+            load.finish()
         common.wait(lambda: common.ready()[0] == 503, "/readyz to say so")
         pulse.wait(LOCKED_SECONDS)
         assert common.send(instance(3, 1)) == [0x0000]

@@ -90,7 +90,7 @@ def test_a_database_that_is_gone_holds_up_no_reception(common: Stage, cluster: C
     cluster.stop()
     with common.pulse() as pulse:
         with common.load(instances((5, 6), 5, size=20_000)) as load:
-            load.finish(seconds=10)
+            load.finish()
         common.wait(lambda: common.ready()[0] == 503, "/readyz to say so")
         pulse.wait(GONE_SECONDS)
     cluster.start()

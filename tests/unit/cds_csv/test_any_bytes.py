@@ -11,7 +11,9 @@ from cds_csv.source import CsvRecords
 
 from .conftest import lab, study_of, table
 
-ANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 HEADER = "patient_id,issuer,birth_date,sex,code,name,value,unit,observed_at,status,reference_low\n"
 CELLS = st.one_of(
     st.sampled_from(

@@ -292,7 +292,9 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps=STEPS, cut=st.integers(0, 3))
 def test_whatever_happens_each_append_that_returned_is_read_once_and_nothing_else_is(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step], cut: int
