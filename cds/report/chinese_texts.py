@@ -14,6 +14,7 @@ from typing import Final
 
 from cds.report.chinese_records import RECORDS
 from cds.report.chinese_risk import RISKS
+from cds.report.chinese_sources import SOURCES
 from cds.report.chinese_waveform import WAVEFORMS
 
 _REPORT: Final = {
@@ -295,6 +296,16 @@ _DOCUMENTS: Final = {
 }
 
 TEXTS: Final[Mapping[str, str]] = MappingProxyType(
-    _REPORT | _EARLIER | _SOURCE | _XRAY | _CT | _TEXT | _DOCUMENTS | dict(RECORDS) | dict(WAVEFORMS) | dict(RISKS)
+    _REPORT
+    | _EARLIER
+    | _SOURCE
+    | _XRAY
+    | _CT
+    | _TEXT
+    | _DOCUMENTS
+    | dict(RECORDS)
+    | dict(WAVEFORMS)
+    | dict(RISKS)
+    | dict(SOURCES)
 )
 """English to Chinese."""

@@ -205,9 +205,8 @@ class Client:
 def _check(response: httpx2.Response) -> None:
     status = response.status_code
     if status != 200:
-        reason = f"the server answers {status}"
-        if status in (401, 403):
-            reason += ": the token is not accepted (token_file)"
+        refused = f"the server answers {status}: the token is not accepted (token_file)"
+        reason = refused if status in (401, 403) else f"the server answers {status}"
         wait = _retry_after(response.headers.get("retry-after", "")) if status in (429, 503) else 0.0
         raise Unanswered(reason, wait, is_stale=status in _STALE)
     if response.headers.get("content-encoding", "identity").lower() != "identity":

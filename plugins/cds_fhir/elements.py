@@ -78,11 +78,11 @@ def number(element: Element, name: str) -> float | None:
 
 
 def _refused(constant: str) -> float:
-    raise ValueError("NaN and Infinity are no JSON")
+    raise Unreadable("NaN and Infinity are no JSON")
 
 
 def _finite(digits: str) -> float:
     found = float(digits)
     if not math.isfinite(found):
-        raise ValueError("a number is too large")
+        raise Unreadable("a number is too large")
     return found

@@ -38,7 +38,7 @@ def moment(text: str, zone: tzinfo) -> datetime:
 
 def _second(number: int) -> int:
     if number > 60:
-        raise ValueError("no such second")
+        raise ValueError("the time does not exist in the calendar")
     return number
 
 

@@ -54,6 +54,7 @@ ABSENT: Final = frozenset(
 """R4 code system data-absent-reason."""
 
 _NUMBER_AND_UNIT: Final = re.compile(r"(?P<number>[<>=≤≥\s]*[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s.,].*)?")
+_CODE_NOT_USED: Final = "the code is not among the analytes that are used"
 _LOINC_CODE: Final = re.compile(r"\d{1,7}-\d")
 
 
@@ -161,8 +162,13 @@ def analyte_of(code: Element, site: Mapping[str, SiteCode]) -> tuple[Analyte, st
             return listed.analyte, listed.unit
     if not codes:
         raise ValueError("no coding of it is LOINC or in the site's table of codes")
-    shown = f"LOINC {codes[0]}" if _LOINC_CODE.fullmatch(codes[0]) else "the code"
-    raise ValueError(f"{shown} is not among the analytes that are used")
+    raise ValueError(_not_used(codes[0]))
+
+
+def _not_used(code: str) -> str:
+    """Why a code is not used; it is repeated where it looks like one."""
+    found = _LOINC_CODE.fullmatch(code)
+    return f"LOINC {found[0]} is not among the analytes that are used" if found else _CODE_NOT_USED
 
 
 def _has_value(element: Element) -> bool:

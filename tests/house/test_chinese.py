@@ -37,6 +37,13 @@ ROOMS: Sequence[tuple[str, frozenset[str], frozenset[str], frozenset[str]]] = (
         frozenset({"note", "row", "count"}),
     ),
     ("plugins/cds_hl7", GIVEN_AS, frozenset({"ValueError"}), frozenset({"note", "_only"})),
+    ("plugins/cds_fhir", GIVEN_AS, frozenset({"ValueError", "Unanswered"}), frozenset({"note", "_only"})),
+    (
+        "plugins/cds_sql",
+        GIVEN_AS,
+        frozenset({"ValueError", "Unanswered"}),
+        frozenset({"note", "row", "count"}),
+    ),
 )
 """Folder or file, keywords, errors whose message becomes a reason, functions whose arguments become one."""
 REFUSED_WINDOWS = (voi.NO_NUMBER, voi.MISSING, voi.TOO_SMALL, voi.BROKEN_LUT, voi.HIDES)
