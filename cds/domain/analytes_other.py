@@ -28,6 +28,8 @@ BLOOD_GAS: Final = (
         "BE|base excess|剩余碱", charge=1, signed=True),
     row("total_co2", "34728-6", "Carbon dioxide, total [Moles/volume] in Blood by calculation", "二氧化碳总量",
         "mmol/L", Kind.MOLES, "TCO2|calculated total CO2|总二氧化碳", charge=1),
+    row("aa_gradient", "19991-9", "Alveolar-arterial oxygen Partial pressure difference", "肺泡-动脉血氧分压差",
+        "mm[Hg]", Kind.PRESSURE, "A-aDO2|alveolar-arterial gradient|A-a gradient"),
     row("carboxyhemoglobin", "20563-3", "Carboxyhemoglobin/Hemoglobin.total in Blood", "碳氧血红蛋白", "%",
         Kind.PERCENT, "COHb|carboxyhemoglobin"),
     row("methemoglobin", "2614-6", "Methemoglobin/Hemoglobin.total in Blood", "高铁血红蛋白", "%", Kind.PERCENT,

@@ -28,6 +28,7 @@ __all__ = [
     "map_names",
     "names_like",
     "parse_value",
+    "too_young",
 ]
 
 _BY_CODE: Final[Mapping[str, Analyte]] = MappingProxyType(
@@ -262,6 +263,13 @@ def default_range(analyte: Analyte, sex: str, age_years: float | None) -> Refere
     """
     age = ADULT_YEARS if age_years is None else age_years
     return next((span for span in analyte.ranges if age >= span.from_years and span.sex in ("", sex)), None)
+
+
+def too_young(analyte: Analyte, age_years: float | None) -> bool:
+    """Whether the table has ranges of this analyte, and all begin at a greater age."""
+    return (
+        age_years is not None and bool(analyte.ranges) and all(age_years < each.from_years for each in analyte.ranges)
+    )
 
 
 _RANK: Final = {LabStatus.PRELIMINARY: 0, LabStatus.FINAL: 1, LabStatus.CORRECTED: 1}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from cds.domain.evidence import Algorithm, Evidence, Measurement, Missing, Modality, Observation
-from cds.domain.labs import by_code, default_range, latest_final
+from cds.domain.labs import by_code, default_range, latest_final, too_young
 from cds.domain.records import LabResult, LabStatus, Records
 from cds.domain.report import Case
 from cds.domain.study import Patient
@@ -71,6 +71,8 @@ class Labs:
         if not self._settings.default_ranges or analyte is None:
             return _Compared("not compared", "no reference range given")
         default = default_range(analyte, patient.sex, patient.age_years)
+        if default is None and too_young(analyte, patient.age_years):
+            return _Compared("not compared", "none given, and no default range for this age")
         if default is None:
             return _Compared("not compared", "none given, and no default for this analyte, age and sex")
         span = _span(default.low, default.high, result.unit)

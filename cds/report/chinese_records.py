@@ -26,6 +26,7 @@ _LABS: Final = {
     "{}, default: {}": "{}，默认：{}",
     "no reference range given": "未给出参考范围",
     "none given, and no default for this analyte, age and sex": "未给出，且该项目、年龄及性别无默认范围",
+    "none given, and no default range for this age": "未给出，且该年龄无默认范围",
     "up to {n} {w}": "至{} {}",
     "from {n} {w}": "自{} {}",
     "{n} to {n} {w}": "{}至{} {}",
@@ -100,6 +101,8 @@ _RECORDS: Final = {
     "not a .csv or .xlsx file (it is named *{})": "不是.csv或.xlsx文件（文件名为*{}）",
     "not a readable XLSX file ({})": "不是可读取的XLSX文件（{}）",
     "the text is neither UTF-8 nor GB18030; save it as CSV UTF-8": "文本既非UTF-8也非GB18030；请另存为CSV UTF-8",
+    "not a readable gzip file": "不是可读取的gzip文件",
+    "more than {n} names: the column does not name tests": "名称超过{}个：该列不是检验项目名称",
     "unpacks to more than 1 GiB": "解压后超过1 GiB",
 }
 

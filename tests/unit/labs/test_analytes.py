@@ -13,7 +13,7 @@ PROPERTIES = {
     Kind.MOLES: "[Moles/volume]",
     Kind.COUNT: "[#/volume]",
     Kind.ACTIVITY: "[Enzymatic activity/volume]",
-    Kind.PRESSURE: "[Partial pressure]",
+    Kind.PRESSURE: "artial pressure",
     Kind.SEDIMENTATION: "sedimentation rate",
     Kind.PH: "pH of",
 }
