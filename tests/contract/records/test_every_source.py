@@ -7,7 +7,7 @@ import pytest
 from cds.discovery import build, installed
 from cds.domain.records import Records
 from cds.domain.study import Patient, Study
-from cds.ports import RECORDS, RecordsSource
+from cds.ports import RECORDS, RecordsSource, Watched
 
 SOURCES = pytest.mark.parametrize("name", sorted(installed(RECORDS)))
 STUDIES = (
@@ -32,3 +32,14 @@ def test_a_source_is_built_from_an_empty_table_and_finds_nothing_that_nobody_con
 def test_the_same_study_gives_the_same_records(name: str) -> None:
     source = build(RECORDS, name, RecordsSource, {})  # type: ignore[type-abstract]
     assert [source.records_for(study) for study in STUDIES] == [source.records_for(study) for study in STUDIES]
+
+
+@SOURCES
+def test_a_source_that_is_watched_names_nobody_at_first_and_nobody_while_nothing_comes(name: str) -> None:
+    source = build(RECORDS, name, RecordsSource, {})  # type: ignore[type-abstract]
+    if not isinstance(source, Watched):
+        pytest.skip(f"the source {name!r} does not say whose records came")
+    begin = source.arrivals("")
+    assert begin.position
+    assert begin.patients == ()
+    assert source.arrivals(begin.position) == begin
