@@ -152,9 +152,12 @@ def _parts(data: Sequences, seed: int) -> tuple[tuple[Rows, Rows, Rows], str]:
     """Training, validation and test sequences, and a sentence on how they were told apart."""
     persons = np.unique(data.persons)
     if len(persons) >= _FEWEST:
-        order = np.random.default_rng(seed).permutation(persons)
-        cuts = np.split(order, [3 * len(order) // 5, 4 * len(order) // 5])
-        first, second, third = (np.flatnonzero(np.isin(data.persons, cut)) for cut in cuts)
+        rarest = np.array([_rarest(data, person) for person in persons])
+        dealt = np.zeros(len(persons), dtype=np.intp)
+        for number, fold in enumerate(_folds(rarest, 5, seed)):
+            dealt[fold] = (0, 0, 0, 1, 2)[number]
+        part_of = dealt[np.searchsorted(persons, data.persons)]
+        first, second, third = (np.flatnonzero(part_of == part) for part in range(3))
         return (first, second, third), f"by person, {len(persons)} of them"
     bounds = (data.begins < 0.6, (data.begins >= 0.6) & (data.begins < 0.8), data.begins >= 0.8)
     first, second, third = (np.flatnonzero(part) for part in bounds)
@@ -163,12 +166,17 @@ def _parts(data: Sequences, seed: int) -> tuple[tuple[Rows, Rows, Rows], str]:
     return (first, second, third), f"by time within {len(persons)} persons: not a test on unseen persons"
 
 
-def _folds(died: np.ndarray, count: int, seed: int) -> list[Rows]:
-    """Patients in `count` parts, each with its share of either outcome."""
+def _rarest(data: Sequences, person: str) -> int:
+    """The last class, the commonest being the first, that a person has beats of."""
+    return max(int(data.targets[row].max()) for row in np.flatnonzero(data.persons == person))
+
+
+def _folds(kinds: np.ndarray, count: int, seed: int) -> list[Rows]:
+    """Persons in `count` parts, each with its share of every kind."""
     random = np.random.default_rng(seed)
-    number = np.zeros(len(died), dtype=np.intp)
-    for outcome in (0, 1):
-        rows = random.permutation(np.flatnonzero(died == outcome))
+    number = np.zeros(len(kinds), dtype=np.intp)
+    for kind in np.unique(kinds):
+        rows = random.permutation(np.flatnonzero(kinds == kind))
         number[rows] = np.arange(len(rows)) % count
     return [np.flatnonzero(number == fold) for fold in range(count)]
 
