@@ -21,6 +21,7 @@ RISKS: Final[Mapping[str, str]] = MappingProxyType(
         "the laboratory values settle {} of the score, at least {} are needed": "现有检验结果决定评分的{}，至少需要{}",
         "the laboratory risk model gave a number that is none": "检验风险模型给出的结果不是有效数值",
         "moved most by: {}": "影响最大者：{}",
+        "what was not measured could make it {} to {}": "未测项目可使其为{}至{}",
         "COVID-19": "新型冠状病毒感染",
         "adult": "成人",
         "laboratory values": "检验结果",

@@ -147,9 +147,8 @@ def _evidence(
         concept=HIGH_RISK,
         assertion=Assertion.PRESENT if reading.high_risk[0] else Assertion.ABSENT,
         probability=chance,
-        interval=(low, high),
         source=_sources(used),
-        note=_note(model, values),
+        note=_note(model, values, low, high),
     )
     return Evidence(
         modality=Modality.LABS,
@@ -165,11 +164,12 @@ def _sources(used: Sequence[LabResult]) -> str:
     return "; ".join(sources[:_SHOWN]) + (f"; and {len(sources) - _SHOWN} more" if len(sources) > _SHOWN else "")
 
 
-def _note(model: RiskModel, values: Floats) -> str:
-    """What moved the score most."""
+def _note(model: RiskModel, values: Floats, low: float, high: float) -> str:
+    """What moved the score most, and what the missing values leave open: no spread of models, so no interval."""
     moved = model.contributions(values)
     strongest = [place for place in np.argsort(-np.abs(moved))[:_STRONGEST] if moved[place]]
-    return "moved most by: " + ", ".join(_label(VARIABLES[place]) for place in strongest)
+    moved_by = ", ".join(_label(VARIABLES[place]) for place in strongest)
+    return f"moved most by: {moved_by}; what was not measured could make it {low:.0%} to {high:.0%}"
 
 
 def _label(key: str) -> str:
