@@ -58,9 +58,11 @@ def run(cohort: Cohort, out: Path, settings: Settings, progress: Progress) -> Tr
     basis = f"patients whom the model had not seen, {settings.repeats} x {settings.folds} folds, all conditions"
     curves, errors = _curves(scored, views, basis)
     progress("fitting", 0, 1)
-    found = searched(views, np.arange(len(views.died)), settings.seed)
-    fitted = Trainer(views, np.arange(len(views.died)), settings.seed)
-    model_parts = {each: fitted.fit(each, found[each]) for each in {kind, "logistic"}}
+    everybody = np.arange(len(views.died))
+    found = searched(views, everybody, settings.seed)
+    trainer = Trainer(views, everybody, settings.seed)
+    fitted, linear = (trainer.fit(each, found[each]) for each in (kind, "logistic"))
+    progress("fitting", 1, 1)
     measured: dict[str, object] = {
         "chosen": kind,
         "shortfall": shortfall,
@@ -79,12 +81,9 @@ def run(cohort: Cohort, out: Path, settings: Settings, progress: Progress) -> Tr
         training=_facts(cohort, views, settings, found, scored),
         measured=measured,
     )
-    tensors = _tensors(model_parts[kind], _direction(model_parts[kind], model_parts["logistic"], views))
-    content = save_tensors(tensors)
-    sidecar = replace(sidecar, sha256=hashlib.sha256(content).hexdigest())
+    tensors = _tensors(fitted, _direction(fitted, linear, views))
     said = unseen(scored, kind, views.died, curves[kind].kind, settings.prevalence)
-    drawn = write_curves(out, said, views.died)
-    return _written(out, content, sidecar, RiskModel(sidecar, tensors), views, drawn)
+    return _written(out, sidecar, tensors, views, write_curves(out, said, views.died))
 
 
 def _curves(scored: Crossed, views: Views, basis: str) -> tuple[dict[str, Calibration], dict[str, dict[str, float]]]:
@@ -152,8 +151,11 @@ def _facts(
 
 
 def _written(
-    out: Path, content: bytes, sidecar: Sidecar, model: RiskModel, views: Views, curves: tuple[Path, ...]
+    out: Path, sidecar: Sidecar, tensors: baselines.Arrays, views: Views, curves: tuple[Path, ...]
 ) -> TrainResult:
+    content = save_tensors(tensors)
+    sidecar = replace(sidecar, sha256=hashlib.sha256(content).hexdigest())
+    model = RiskModel(sidecar, tensors)
     weights, card = out / WEIGHTS, out / "model-card.md"
     weights.write_bytes(content)
     weights.with_suffix(".json").write_text(sidecar.as_json(), encoding="utf-8")
