@@ -101,7 +101,7 @@ _RECORDS: Final = {
     "not a .csv or .xlsx file (it is named *{})": "不是.csv或.xlsx文件（文件名为*{}）",
     "not a readable XLSX file ({})": "不是可读取的XLSX文件（{}）",
     "the text is neither UTF-8 nor GB18030; save it as CSV UTF-8": "文本既非UTF-8也非GB18030；请另存为CSV UTF-8",
-    "not a readable gzip file": "不是可读取的gzip文件",
+    "not a readable gzip file": "不是可读取的GZIP压缩文件",
     "more than {n} names: the column does not name tests": "名称超过{}个：该列不是检验项目名称",
     "unpacks to more than 1 GiB": "解压后超过1 GiB",
 }

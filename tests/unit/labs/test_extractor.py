@@ -157,3 +157,15 @@ def test_default_ranges_can_be_switched_off() -> None:
     found = Labs(Labs.Settings(default_ranges=False)).extract(case(result()))
     assert isinstance(found, Evidence)
     assert found.observations[0].note == "not compared (reference range: no reference range given)"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("wbc", "none given, and no default range for this age"),
+        ("pct", "none given, and no default range for this age"),
+        ("mpv", "none given, and no default for this analyte, age and sex"),
+    ],
+)
+def test_of_a_childs_value_it_is_said_that_no_range_is_for_that_age(key: str, said: str) -> None:
+    assert note(result(key, 12.0), age=3) == f"not compared (reference range: {said})"
