@@ -17,6 +17,7 @@ from cds import ports
 from cds.dicom.read import read_studies
 from cds.dicom.text_documents import documents
 from cds.domain.evidence import Evidence, Missing
+from cds.domain.joining import across
 from cds.domain.report import Case, EncodedReport, Report
 from cds.errors import EvidenceError
 from cds.pipeline import Pipeline, Progress, inputs_hash, try_to_extract
@@ -44,7 +45,7 @@ class Analysis:
         joined = documents(case.study, case.priors, own_model_name=self.pipeline.software.name)
         for source in self.records:
             joined += source.records_for(case.study)
-        return replace(case, records=joined)
+        return replace(case, records=across(joined))
 
     def report(self, case: Case, started_at: datetime, progress: Progress = lambda step: None) -> Report:
         """Join the records, run the pipeline."""

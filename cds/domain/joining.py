@@ -9,11 +9,13 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from cds.domain.code import Code
+from cds.domain.labs import latest_final
 from cds.domain.records import Identity, LabResult, LabStatus, Records, RejectedRecord
 from cds.domain.same_person import identity_of
 from cds.domain.study import Study
 from cds.domain.windows import LONGEST, counts_before
 
+SUPERSEDED: Final = "superseded by a later, final or corrected value, or withdrawn"
 SHOWN: Final = 5
 """So many rows or sources are named for one reason; the others are counted."""
 
@@ -44,13 +46,7 @@ class Window:
             As `cds.domain.labs.latest_final` gives them; all lie in the window.
         """
         labs = tuple(self._told(result) for result in used)
-        latest = {lab.analyte: lab.observed_at for lab in labs}
-        earlier: dict[tuple[Code, datetime], LabResult] = {}
-        for other in others:
-            at = latest.get(other.analyte)
-            if at is not None and other.observed_at < at and other.status in (LabStatus.FINAL, LabStatus.CORRECTED):
-                earlier[other.analyte, other.observed_at] = other
-        return Records(labs=labs, earlier=tuple(sorted(earlier.values(), key=lambda lab: lab.observed_at)))
+        return Records(labs=labs, earlier=_before(labs, others))
 
     def _told(self, result: LabResult) -> LabResult:
         before = counts_before(result.analyte, self.before)
@@ -82,6 +78,36 @@ def search_for(study: Study, *, before: timedelta, after: timedelta, zone: tzinf
     if study.started_at is None or study.started_at.tzinfo is None:
         return "the study has no date and time; no record can be joined"
     return Search(study, Window(study.started_at, before, after), zone)
+
+
+def across(records: Records) -> Records:
+    """The records of every source as one: for each analyte the latest final value of whatever source.
+
+    What another source gave later takes its place; it stands among the earlier values, and among what was not used.
+    """
+    used, superseded = latest_final(records.labs)
+    tally = Tally()
+    for result in superseded:
+        tally.note(result.source, SUPERSEDED)
+    return replace(
+        records,
+        labs=used,
+        earlier=_before(used, (*records.earlier, *superseded)),
+        rejected=(*records.rejected, *tally.rejected()),
+    )
+
+
+def _before(used: Iterable[LabResult], others: Iterable[LabResult]) -> tuple[LabResult, ...]:
+    """Final values of the same analytes from before, one of each time, oldest first."""
+    latest = {lab.analyte: lab.observed_at for lab in used}
+    earlier = {
+        (other.analyte, other.observed_at): other
+        for other in others
+        if other.analyte in latest
+        and other.observed_at < latest[other.analyte]
+        and other.status in (LabStatus.FINAL, LabStatus.CORRECTED)
+    }
+    return tuple(sorted(earlier.values(), key=lambda lab: lab.observed_at))
 
 
 @dataclass(slots=True)
