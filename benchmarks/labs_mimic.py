@@ -45,6 +45,8 @@ ITEMS: Final = "labs_mimic3demo_D_LABITEMS.csv.gz"
 EVENTS: Final = "labs_mimic3demo_LABEVENTS.csv.gz"
 HEADER: Final = ("code", "name", "specimen", "value", "unit", "observed_at")
 ZONE: Final = ZoneInfo("UTC")
+TEXT: Final = "value is text, a range or a grade (NEG, 1+, 0-2)"
+EMPTY: Final = "no value"
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -99,14 +101,14 @@ def kind_of(event: Event, reason: str) -> str:
     assert urine is not None
     if not fits_specimen(event.fluid, blood) and not fits_specimen(event.fluid, urine):
         return "specimen is neither blood nor urine"
-    if "year" in reason:
+    if "the time" in reason:
         return "time after 2200 (MIMIC shifts its dates)"
     if not event.value.strip():
-        return "no value"
+        return EMPTY
     try:
         parse_value(event.value)
     except ValueError:
-        return "value is text, a range or a grade (NEG, 1+, 0-2)"
+        return TEXT
     if "two analytes" in reason:
         return "LOINC and name are two analytes"
     if "unit does not fit" in reason:
@@ -145,6 +147,7 @@ def measure(site: Mapping[str, SiteCode], every: list[Event]) -> dict[str, objec
         "events": len(every),
         "in normal form": read,
         "share": round(read / len(every), 4),
+        "share of those that are numbers": round(read / (len(every) - refused[TEXT] - refused[EMPTY]), 4),
         "refused": dict(refused.most_common()),
         "rows a second": round(len(every) / seconds),
     }
