@@ -25,6 +25,7 @@ from cds.dicom.waveform import load_waveforms
 from cds.features.waveform.reading import corrected_qt, read_ecg
 from cds.features.waveform.rpeaks import find_rpeaks
 from cds.features.waveform.wfdb import load_annotations, load_wfdb
+from cds.testing.phantoms.ecg import LEADS, synthetic_ecg
 
 Floats = npt.NDArray[np.float64]
 
@@ -140,6 +141,34 @@ def dicom_file() -> bool:
     return abs(ecg.rhythm.rate - apart) <= 2.0 and abs(ecg.rhythm.mean_ms - own["RR Interval"]) <= 5.0
 
 
+def computed() -> None:
+    """Intervals of computed electrocardiograms of known truth: mean and SD of the error, ms; no target."""
+    random = np.random.default_rng(1)
+    errors: dict[str, list[float]] = {"PR": [], "QRS": [], "QT": []}
+    beats = right = 0
+    for seed in range(100):
+        rate = float(random.uniform(50, 110))
+        qt = float(random.uniform(0.36, 0.42) * 1000 * np.sqrt(60 / rate))
+        made = synthetic_ecg(
+            seed=seed,
+            hz=float(random.choice([250, 500, 1000])),
+            rate=rate,
+            noise_mv=float(random.uniform(0.0, 0.05)),
+            pr_ms=float(random.uniform(130, 210)),
+            qrs_ms=float(random.uniform(75, 130)),
+            qt_ms=qt,
+        )
+        ecg = read_ecg(made.samples, made.hz, LEADS)
+        beats, right = beats + len(made.peaks), right + matched(ecg.peaks / made.hz, made.peaks / made.hz, 0.05)
+        found = ecg.intervals
+        values = (None, None, None) if found is None else (found.pr_ms, found.qrs_ms, found.qt_ms)
+        for name, value, truth in zip(errors, values, (made.pr_ms, made.qrs_ms, made.qt_ms), strict=True):
+            errors[name] += [] if value is None else [value - truth]
+    print(f"\n100 computed electrocardiograms: {right} of {beats} beats; errors of intervals, ms: mean, SD, worst")
+    for name, each in errors.items():
+        print(f"{name:4} {np.mean(each):6.1f} {np.std(each):6.1f} {max(each, key=abs):6.1f}   in {len(each)} of 100")
+
+
 def written_by_recorder(path: Path) -> dict[str, float]:
     """The measurements among the file's own waveform annotations, ms."""
     items = pydicom.dcmread(path).WaveformAnnotationSequence
@@ -154,6 +183,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("CDS_DATA", here)))
     folder = parser.parse_args().data / "ecg_wfdb"
     good = dicom_file()
+    computed()
     if not (folder / "100.hea").is_file():
         print(f"\nno records in {folder.name}: MIT-BIH and PTB are not measured")
         return 0 if good else 1

@@ -133,7 +133,7 @@ def _beat(times: Array, pr: float, qrs: float, qt: float, levels: Array) -> Arra
     end = onset + qrs
     r_wave = _hump(times, onset, -onset)
     s_wave = _hump(times, end - 0.45 * qrs, end)
-    t_wave = _hump(times, onset + qt - 0.19, onset + qt)
+    t_wave = _hump(times, max(onset + qt - 0.19, end + 0.05), onset + qt)  # some ST segment at any rate
     rise, fall = 0.02, 0.06
     segment = np.clip(np.minimum((times - end) / rise + 1, (onset + qt - 0.06 - times) / fall), 0.0, 1.0)
     waves = np.outer(_R, r_wave) + np.outer(_S, s_wave) + np.outer(_T, t_wave) + _p_wave(times, pr, qrs)
