@@ -102,24 +102,30 @@ class Database:
         return select(*(view.relation.c[own].label(name) for name, own in view.columns.items()))
 
     def _streamed(self, query: Select[tuple[object, ...]]) -> Iterator[Row]:
-        deadline = time.monotonic() + self._timeout
-        with self._reading() as connection:
-            result = connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
-            for number, cells in enumerate(result.mappings(), start=1):
-                if number % ROWS_AT_ONCE == 0 and time.monotonic() > deadline:
-                    raise Unanswered("the database takes too long")
-                yield Row(number, {str(name): cell for name, cell in cells.items()})
+        patience = _Patience(self._timeout)
+        taken = 0
+        with self._reading(patience) as connection:
+            with patience:
+                result = connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).mappings()
+            while True:
+                with patience:
+                    part = result.fetchmany(ROWS_AT_ONCE)
+                if not part:
+                    return
+                for number, cells in enumerate(part, start=taken + 1):
+                    yield Row(number, {str(name): cell for name, cell in cells.items()})
+                taken += len(part)
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _reading(self, patience: _Patience | None = None) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                self._hold(connection)
+                self._hold(connection, patience or _Patience(self._timeout).begun())
                 yield connection
         except SQLAlchemyError as error:  # its message carries the query and its parameters
             raise Unanswered(f"the database cannot be asked, or has no such view ({type(error).__name__})") from None
 
-    def _hold(self, connection: Connection) -> None:
+    def _hold(self, connection: Connection, patience: _Patience) -> None:
         """Read only, and no statement longer than the time there is."""
         if connection.dialect.name == "postgresql":
             connection.execution_options(postgresql_readonly=True)
@@ -127,8 +133,36 @@ class Database:
             connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
         raw = connection.connection.dbapi_connection
         if isinstance(raw, sqlite3.Connection):
-            deadline = time.monotonic() + self._timeout
-            raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            raw.set_progress_handler(patience.is_over, _STEPS)
+
+
+class _Patience:
+    """The time that the database takes for one question, apart from what we do with the rows meanwhile.
+
+    Leaving it raises `Unanswered` when it was too long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._began: float | None = None
+
+    def __enter__(self) -> None:
+        self.begun()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        began, self._began = self._began, None
+        self._left -= time.monotonic() - began if began is not None else 0.0
+        if error is None and self._left < 0:
+            raise Unanswered("the database takes too long")
+
+    def begun(self) -> _Patience:
+        """The clock runs."""
+        self._began = time.monotonic()
+        return self
+
+    def is_over(self) -> bool:
+        """Whether it is too long already."""
+        return self._began is not None and time.monotonic() - self._began > self._left
 
 
 def _engine(said: str) -> Engine:
