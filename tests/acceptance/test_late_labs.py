@@ -142,3 +142,16 @@ def test_a_late_value_makes_revision_two_which_says_what_changed(ward: Ward) -> 
     wait_until(lambda: "no record that counts is new" in ward.said(), PATIENCE_SECONDS, "a look at the old value")
     ward.wait_for(2)
     assert len(ward.reports()) == 2
+
+
+def test_a_node_that_is_killed_after_it_answered_aa_makes_revision_two_when_it_is_back(ward: Ward) -> None:
+    ward.send_study()
+    ward.wait_for(1)
+    ward.send_labs("1988-5^CRP^LN||210|mg/L|0-5|H")
+    ward.node.kill()
+    before = ward.node.log().count("listening on")
+    ward.node.start()
+    wait_until(lambda: ward.node.log().count("listening on") > before, PATIENCE_SECONDS, "the node to listen again")
+    ward.wait_for(2)
+    assert [row["superseded"] for row in ward.node.study(ward.uid)["reports"]] == [True, False]
+    assert len(ward.reports()) == 2
