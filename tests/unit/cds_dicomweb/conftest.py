@@ -64,7 +64,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true, at most 30 s."""
+    """Wait until something is true, at most 120 s."""
 
     def wait(condition: Callable[[], object]) -> None:
         deadline, pause = time.monotonic() + 120, threading.Event()

@@ -16,6 +16,7 @@ import pytest
 
 from cds.errors import OutOfResources
 from cds_dicomweb.testing import RememberingIntake
+from cds_dicomweb.wire import Gone, Pace, Wire
 from cds_pacs.testing.instances import encoded, part10, small_data_set
 from support.orthanc import free_port
 
@@ -97,19 +98,40 @@ def test_a_body_that_comes_too_slowly_is_cut_off_and_what_was_begun_is_forgotten
     assert running.intake.taken == {}
 
 
-def test_a_steady_caller_may_take_longer_than_the_grace(node) -> None:
-    ds = small_data_set(PixelData=bytes(60_000))
-    content = body(part10(ds))
-    pause = threading.Event()
+class Steady:
+    """A connection on which every kilobyte takes so long by a clock of its own."""
 
-    def slowly():
-        for at in range(0, len(content), 6000):
-            pause.wait(0.25)
-            yield content[at : at + 6000]
+    def __init__(self, content: bytes, seconds: float) -> None:
+        self.parts = [content[at : at + 1000] for at in range(0, len(content), 1000)]
+        self.seconds = seconds
+        self.now = 0.0
 
-    running = node(grace_seconds=2.0, bytes_per_second=50_000)
-    assert post(running.url, slowly()).status_code == 200
-    assert running.intake.taken == {ds.SOPInstanceUID: encoded(ds)}
+    def monotonic(self) -> float:
+        return self.now
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+
+    def recv(self, size: int) -> bytes:
+        self.now += self.seconds
+        return self.parts.pop(0)
+
+
+@pytest.mark.parametrize(("seconds", "arrives"), [(0.9, True), (1.2, False)])
+def test_a_steady_caller_may_take_longer_than_the_grace_and_one_that_falls_behind_may_not(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, arrives: bool
+) -> None:
+    sock = Steady(head(40_000) + bytes(40_000), seconds)
+    monkeypatch.setattr("cds_dicomweb.wire.time", sock)
+    wire = Wire(sock, Pace(grace_seconds=2.0, bytes_per_second=1000))  # type: ignore[arg-type]
+    wire.request()
+    if arrives:
+        assert b"".join(wire.body()) == bytes(40_000)
+        assert sock.now > 30
+    else:
+        with pytest.raises(Gone):
+            list(wire.body())
+        assert sock.parts
 
 
 def test_a_caller_that_goes_in_the_middle_leaves_nothing(node, until: Until) -> None:
