@@ -13,6 +13,7 @@ from cds.features.labs_risk.model import RiskModel, Sidecar
 from cds.features.labs_risk.scorers import KINDS
 from cds.training.labs_conditions import CONDITIONS
 from cds.training.labs_measure import NEARLY, TREE
+from cds.training.labs_temporal import EARLIER
 
 _NAMES: Final = {
     "logistic": "logistic regression",
@@ -44,7 +45,8 @@ def model_card(sidecar: Sidecar, model: RiskModel, values: Floats) -> str:
 
     `values` are the last values of the training patients, shape (n, d): what each variable settles is shown on them.
     """
-    parts = (_head(sidecar), _data(sidecar), _choice(sidecar), _figures(sidecar), _published(sidecar), _trend(sidecar))
+    parts = (_head(sidecar), _data(sidecar), _choice(sidecar), _figures(sidecar), _published(sidecar))
+    parts = (*parts, *_temporal(sidecar), _trend(sidecar))
     return "\n".join((*parts, _weights(sidecar, model), _known(model, values), _limits(sidecar)))
 
 
@@ -146,6 +148,28 @@ def _published(sidecar: Sidecar) -> str:
     for condition in map(str, CONDITIONS):
         lines.append(f"| {condition} | {_number(_table(crossed.get(condition)).get('better_than_published'), 2)} |")
     return "\n".join([*lines, ""])
+
+
+def _temporal(sidecar: Sidecar) -> tuple[str, ...]:
+    """Nothing where admissions were not known."""
+    found = _table(sidecar.measured.get("temporal"))
+    if not found:
+        return ()
+    names = ("auroc", "accuracy", "f1", "balanced_accuracy", "ece")
+    lines = [
+        "## Earlier patients, later patients",
+        "",
+        f"The shipped kind, fitted on the {EARLIER:.0%} admitted first and measured on the {found.get('n')} admitted"
+        f" last, {found.get('died')} of whom died,",
+        f"at a share of deaths of {sidecar.prevalence:.0%}; threshold and curve are those of all patients.",
+        "",
+        "| values | " + " | ".join(_COLUMNS[name] for name in names) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for condition in map(str, CONDITIONS):
+        cells = " | ".join(_cell(_table(found.get(condition)).get(name)) for name in names)
+        lines.append(f"| {condition} | {cells} |")
+    return ("\n".join([*lines, ""]),)
 
 
 def _trend(sidecar: Sidecar) -> str:

@@ -43,6 +43,7 @@ class Person:
     died: int
     age: float | None
     samples: tuple[Sample, ...]
+    admitted_at: datetime | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def read_cohort(manifest: Path) -> Cohort:
             one.samples += [_sample(other, row, refused) for row in rows]
         else:
             one.samples.append(_sample(table, cells, refused))
-    return Cohort(tuple(_person(key, one, table.name) for key, one in found.items()), dict(refused))
+    persons = tuple(_person(key, one, table.name, refused) for key, one in found.items())
+    return Cohort(persons, dict(refused))
 
 
 def _has_values(table: Table) -> bool:
@@ -178,7 +180,7 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-def _person(patient_id: str, one: _Reading, name: str) -> Person:
+def _person(patient_id: str, one: _Reading, name: str, refused: Counter[str]) -> Person:
     if one.died is None:
         raise ConfigError(f"{name}: a patient has no outcome")
     times = [moment for moment, _ in one.samples if moment is not None]
@@ -189,8 +191,12 @@ def _person(patient_id: str, one: _Reading, name: str) -> Person:
         if values
     ]
     timed = [sample for sample in samples if sample.hours is not None]
+    if timed and len(timed) < len(samples):
+        refused["the time is missing or not understood, and the patient's other rows have one"] += sum(
+            len(sample.values) for sample in samples
+        ) - sum(len(sample.values) for sample in timed)
     ordered = sorted(timed, key=lambda sample: sample.hours or 0.0) if timed else samples
-    return Person(patient_id, one.died, one.age, tuple(ordered))
+    return Person(patient_id, one.died, one.age, tuple(ordered), one.admitted_at)
 
 
 def snapshot(cohort: Cohort, moment: Moment) -> Floats:

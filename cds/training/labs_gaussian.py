@@ -12,6 +12,8 @@ _ROUNDS: Final = 30
 _SHRINKAGE: Final = 0.1
 """Towards no correlation: some pairs of analytes were seldom measured together."""
 _LEAST_SD: Final = 1e-6
+_LEAST_VARIANCE: Final = 1e-6
+"""Of a variable that is the same in all patients: it must not make the covariance singular."""
 
 
 def preparation_of(values: Floats) -> Preparation:
@@ -47,4 +49,5 @@ def _better(now: Preparation, standardised: Floats) -> Preparation:
     apart = filled - centre
     covariance = (apart.T @ apart + left_open) / len(filled)
     shrunk = (1.0 - _SHRINKAGE) * covariance + _SHRINKAGE * np.diag(np.diag(covariance))
+    np.fill_diagonal(shrunk, np.maximum(np.diag(shrunk), _LEAST_VARIANCE))
     return Preparation(now.mean, now.sd, centre, shrunk)

@@ -24,6 +24,7 @@ from cds.training.labs_cross import Crossed, Fitted, Progress, Settings, Trainer
 from cds.training.labs_curves import write_curves
 from cds.training.labs_data import MOMENTS, Cohort, has_labs
 from cds.training.labs_measure import chosen_kind, compared, flat, unseen
+from cds.training.labs_temporal import temporal_figures
 from cds.training.labs_trend import trend_figures
 
 WEIGHTS: Final = "labs_risk.safetensors"
@@ -57,25 +58,22 @@ def run(cohort: Cohort, out: Path, settings: Settings, progress: Progress) -> Tr
     kind, shortfall = chosen_kind(scored, views.died)
     basis = f"patients whom the model had not seen, {settings.repeats} x {settings.folds} folds, all conditions"
     curves, errors = _curves(scored, views, basis)
-    progress("fitting", 0, 1)
-    everybody = np.arange(len(views.died))
-    found = searched(views, everybody, settings.seed)
-    trainer = Trainer(views, everybody, settings.seed)
-    fitted, linear = (trainer.fit(each, found[each]) for each in (kind, "logistic"))
-    progress("fitting", 1, 1)
+    found, fitted, linear = _fitted(views, kind, settings.seed)
+    threshold = _threshold(scored, views, kind, settings)
     measured: dict[str, object] = {
         "chosen": kind,
         "shortfall": shortfall,
         "brier_by_curve": errors[kind],
         "cross_validation": compared(scored, views, curves, settings.prevalence, progress),
         "trend": trend_figures(cohort, settings),
+        "temporal": temporal_figures(cohort, kind, curves[kind], threshold, settings),
     }
     sidecar = Sidecar(
         version=settings.version,
         sha256="",
         kind=kind,
         calibration=curves[kind],
-        threshold=_threshold(scored, views, kind, settings),
+        threshold=threshold,
         prevalence=settings.prevalence,
         least_known=LEAST_KNOWN,
         training=_facts(cohort, views, settings, found, scored),
@@ -84,6 +82,14 @@ def run(cohort: Cohort, out: Path, settings: Settings, progress: Progress) -> Tr
     tensors = _tensors(fitted, _direction(fitted, linear, views))
     said = unseen(scored, kind, views.died, curves[kind].kind, settings.prevalence)
     return _written(out, sidecar, tensors, views, write_curves(out, said, views.died))
+
+
+def _fitted(views: Views, kind: str, seed: int) -> tuple[dict[str, baselines.Parameters], Fitted, Fitted]:
+    """The best parameters of every kind, and the chosen and the logistic classifier, on all patients."""
+    everybody = np.arange(len(views.died))
+    found = searched(views, everybody, seed)
+    trainer = Trainer(views, everybody, seed)
+    return found, trainer.fit(kind, found[kind]), trainer.fit("logistic", found["logistic"])
 
 
 def _curves(scored: Crossed, views: Views, basis: str) -> tuple[dict[str, Calibration], dict[str, dict[str, float]]]:

@@ -77,6 +77,13 @@ def test_what_cannot_be_used_is_counted_by_its_reason_and_never_guessed(tmp_path
     assert has_labs(snapshot(cohort, "last")).tolist() == [False, True]
 
 
+def test_a_row_without_a_time_among_others_that_have_one_is_counted_and_not_used(tmp_path: Path) -> None:
+    text = "patient_id,outcome,observed_at,LDH\na,1,2020-01-01 10:00,300\na,1,soon,900\n"
+    cohort = read(tmp_path, text)
+    assert snapshot(cohort, "last")[0, LDH] == 300.0
+    assert sum(cohort.refused.values()) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

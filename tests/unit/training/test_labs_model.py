@@ -1,5 +1,8 @@
 """Parts of the risk model against independent answers."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -13,8 +16,11 @@ from cds.features.labs_risk.model import Calibration, log_odds, sigmoid
 from cds.features.labs_risk.scorers import scores
 from cds.training import baselines
 from cds.training.labs_calibrate import best_curve, curve_of, threshold_of
+from cds.training.labs_cross import Settings
+from cds.training.labs_data import Cohort, Person, Sample
 from cds.training.labs_figures import figures, published_tree, share_of_cohorts_beyond
 from cds.training.labs_gaussian import preparation_of
+from cds.training.labs_temporal import temporal_figures
 from cds.training.metrics import calibration_error
 
 RANDOM = np.random.default_rng(3)
@@ -163,3 +169,27 @@ def test_a_perfect_call_is_beyond_any_published_figure_and_a_blind_one_is_not() 
     share = share_of_cohorts_beyond(died == 1, died, deaths=13, survivors=97, accuracy=0.973, f1=0.889)
     assert share == 1.0
     assert share_of_cohorts_beyond(died >= 0, died, deaths=13, survivors=97, accuracy=0.973, f1=0.889) == 0.0
+
+
+def test_a_split_by_admission_measures_later_patients_and_is_left_out_where_days_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(8)
+    start = datetime(2020, 1, 1)
+    persons = []
+    for number in range(120):
+        died = int(rng.random() < 0.5)
+        ldh = 300 * 2 ** (rng.normal() + 2 * died)
+        persons.append(Person(str(number), died, 60.0, (Sample(1.0, {"ldh": ldh}),), start + timedelta(days=number)))
+    cohort = Cohort(tuple(persons), {})
+    monkeypatch.setattr(baselines, "GRIDS", {kind: grid[-1:] for kind, grid in baselines.GRIDS.items()})
+    monkeypatch.setattr(baselines, "TREES", 4)
+    monkeypatch.setattr(baselines, "_ROUNDS", 4)
+    found = temporal_figures(cohort, "logistic", Calibration(), 0.0, Settings(folds=2))
+    assert found["n"] == 36  # 30 % of 120
+    assert found["died"] == sum(person.died for person in persons[84:])
+    area = found["last: all"]
+    assert isinstance(area, dict)
+    assert 0.85 < area["auroc"]["value"] < 0.98  # two normal laws 2 SD apart: Phi(2 / sqrt 2) = 0.921
+    nowhere = Cohort(tuple(replace(person, admitted_at=None) for person in persons), {})
+    assert temporal_figures(nowhere, "logistic", Calibration(), 0.0, Settings()) == {}
