@@ -17,7 +17,7 @@ import pytest
 from cds.errors import OutOfResources
 from cds_dicomweb.testing import RememberingIntake
 from cds_dicomweb.wire import Gone, Pace, Wire
-from cds_pacs.testing.instances import encoded, part10, small_data_set
+from cds_pacs.testing.instances import part10, small_data_set
 from support.orthanc import free_port
 
 KIND = 'multipart/related; type="application/dicom"; boundary=b0'
