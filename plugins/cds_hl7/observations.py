@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.labs import Analyte, by_code, convert, parse_value
+from cds.domain.labs import Analyte, by_code, contradicts, convert, parse_value
 from cds.domain.records import LabResult, LabStatus
 from cds.domain.site_codes import SiteCode
 from cds_hl7 import moments
@@ -106,7 +106,7 @@ def analyte_of(obx: Segment, site: Mapping[str, SiteCode]) -> tuple[Analyte, str
     Raises
     ------
     ValueError
-        When neither knows it.
+        When neither knows it, or the name beside a LOINC code is another analyte's.
     """
     for first in (1, 4):
         if obx.text(3, first + 2).upper() in ("LN", "LOINC"):
@@ -114,6 +114,8 @@ def analyte_of(obx: Segment, site: Mapping[str, SiteCode]) -> tuple[Analyte, str
             found = by_code(code)
             if found is None:
                 raise ValueError(f"LOINC {_shown(code)} is not among the analytes that are used")
+            if contradicts(obx.text(3, first + 1), obx.text(6), found):
+                raise ValueError("its LOINC code and its name are two analytes")
             return found, ""
     for first in (1, 4):
         row = site.get(obx.text(3, first))

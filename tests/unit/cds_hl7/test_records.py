@@ -102,6 +102,12 @@ def test_loinc_may_stand_in_the_second_triplet(join: Join) -> None:
     assert values(join(oru(obx("5", code="CRP^x^L^1988-5^CRP^LN")))) == [("", 5.0)]
 
 
+def test_a_loinc_code_beside_the_name_of_another_analyte_is_refused(join: Join) -> None:
+    found = join(oru(obx("200", code="2500-7^Transferrin^LN", unit="mg/dL")))
+    assert values(found) == []
+    assert "its LOINC code and its name are two analytes" in reasons(found)
+
+
 def test_the_site_s_table_names_local_codes_and_units(join: Join, tmp_path: Path) -> None:
     table = tmp_path / "codes.csv"
     table.write_text("code,loinc,unit\nXCRP,1988-5,mg/dL\n超敏CRP,30522-7,\n", encoding="utf-8")
