@@ -9,6 +9,9 @@ with assertion, side, largest length in millimetres, change (new, increased, dec
 and historical, hypothetical, the family's or someone else's; "-" where the sentence mentions nothing. "@?" is
 a diagnosis without a side of its own beside a finding that has one ("right opacity, perhaps pneumonia"): readers
 differ on whether the diagnosis is on the right, so its side is not counted.
+
+``general_*.tsv`` are of general medicine. There an annotation names its finding by words of the sentence, annotations
+are joined by "; ", and what else is said is not counted: they are counted as `cds evaluate text` counts.
 """
 
 from __future__ import annotations
@@ -19,12 +22,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cds.domain.evidence import Assertion
 from cds.features.text import Mention, parse
+from cds.training.text import Count, counted, rules
+from cds.training.text_manifest import Annotation, Document
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "unit" / "features" / "text"
 PARTS = ("dev", "blind")
+GENERAL = ("general",)
 LANGUAGES = ("en", "zh")
 ANNOTATION = re.compile(r"(\w+)=([PAU])(?:@([LRB?]))?(?:#([\d.]+))?(?:~([nidsr]))?(?::([hyfo]))?")
+BY_WORDS = re.compile(r"(.+?)=([PAU])(?:@([LRB]))?(?:#([\d.]+))?(?:~[nidsr])?(?::[hyfo])?")
+SIDES = {"L": "left", "R": "right", "B": "bilateral"}
+ASSERTIONS = {"P": Assertion.PRESENT, "A": Assertion.ABSENT, "U": Assertion.UNCERTAIN}
 OPEN = "?"
 ASPECTS = ("finding", "assertion", "negation", "side", "size", "change", "context")
 
@@ -49,6 +59,43 @@ def rows(part: str, language: str) -> Iterator[tuple[list[Said], str]]:
             yield [said(item) for item in column.split() if item != "-"], sentence
 
 
+def general(language: str, part: str = "general") -> Iterator[Document]:
+    """The sentences of general medicine."""
+    for line in (FOLDER / f"{part}_{language}.tsv").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            column, sentence = line.split("\t")
+            yield Document(text=sentence, annotations=tuple(by_words(item) for item in column.split("; ")))
+
+
+def by_words(item: str) -> Annotation:
+    """One annotation that names its finding by words of the sentence."""
+    match = BY_WORDS.fullmatch(item)
+    if not match:
+        raise ValueError(f"no annotation: {item}")
+    words, assertion, side, mm = match.groups()
+    return Annotation(
+        words=words,
+        assertion=ASSERTIONS[assertion],
+        side=SIDES[side] if side else None,
+        size_mm=float(mm) if mm else None,
+    )
+
+
+def general_counts(language: str, part: str = "general") -> tuple[dict[str, Count], list[str]]:
+    """Counts of assertion, side and size, and the sentences with an error."""
+    total: dict[str, Count] = {}
+    wrong: list[str] = []
+    for document in general(language, part):
+        found = counted(document, rules(document.text), frozenset())
+        if any(false or missed for _, false, missed in found.values()):
+            wrong.append(document.text)
+        for (kind, name), (hit, false, missed) in found.items():
+            if name == "all":
+                before = total.get(kind, (0, 0, 0))
+                total[kind] = (before[0] + hit, before[1] + false, before[2] + missed)
+    return total, wrong
+
+
 def said(item: str) -> Said:
     """One annotation."""
     match = ANNOTATION.fullmatch(item)
@@ -59,8 +106,8 @@ def said(item: str) -> Said:
 
 
 def read(sentence: str) -> list[Said]:
-    """Our reader's mentions in the letters of the files."""
-    return [of_mention(mention) for mention in parse(sentence).mentions]
+    """Our reader's mentions of thoracic findings in the letters of the files."""
+    return [of_mention(mention) for mention in parse(sentence).mentions if not mention.general]
 
 
 def of_mention(mention: Mention) -> Said:

@@ -115,15 +115,23 @@ class TextEncoder:
         return Assertion.PRESENT if probability >= self._settings.present_from else Assertion.UNCERTAIN
 
 
+def labelled(label: str) -> tuple[str, Assertion | None] | None:
+    """The finding of a label and what it says of it, ``"pneumonia=ABSENT"``; None where it is no finding's."""
+    match = _LABEL.fullmatch(label)
+    if match is None or match["key"] not in FINDINGS:
+        return None
+    return match["key"], Assertion(match["assertion"]) if match["assertion"] else None
+
+
 def _observation(
     text: TextReport, label: str, said: Assertion, probability: float | None, name: str, span: Span | None
 ) -> Iterator[Observation]:
     """The observation that a label makes, none where it is no finding of the vocabulary."""
-    match = _LABEL.fullmatch(label)
-    if match is None or match["key"] not in FINDINGS:
+    known = labelled(label)
+    if known is None:
         return
-    if match["assertion"]:
-        said = Assertion(match["assertion"])
+    key, told = known
+    said = told or said
     order = text.kind is TextKind.ORDER
     if text.kind is TextKind.PRIOR:
         said = Assertion.NOT_ASSESSED
@@ -131,7 +139,7 @@ def _observation(
         said = Assertion.UNCERTAIN
     yield Observation(
         id=f"text/encoder/{text.report_id}/{name}",
-        concept=FINDINGS[match["key"]],
+        concept=FINDINGS[key],
         assertion=said,
         probability=probability,
         span=span,

@@ -63,7 +63,8 @@ class ReportText:
     def _observed(self, text: TextReport) -> Iterator[Observation]:
         readable = text.text[: self._settings.max_characters]
         for mention in parse(readable, report_id=text.report_id).mentions:
-            yield _observation(mention, text)
+            if not mention.general:
+                yield _observation(mention, text)
 
     def _cut(self, texts: list[TextReport]) -> tuple[str, ...]:
         longest = self._settings.max_characters
@@ -77,7 +78,7 @@ def texts_of(case: Case) -> list[TextReport]:
     texts = list(case.records.texts)
     texts.append(TextReport(report_id=ORDER_ID, text=case.study.reason_for_exam, kind=TextKind.ORDER))
     # A description ("CT chest") names what was done; it is a text only where it also says what for.
-    if parse(case.study.description).mentions:
+    if not all(mention.general for mention in parse(case.study.description).mentions):
         texts.append(TextReport(report_id=DESCRIPTION_ID, text=case.study.description, kind=TextKind.ORDER))
     return [text for text in texts if text.text.strip()]
 

@@ -43,8 +43,8 @@ def targets(
     named = [
         Target(key, term.start, term.end, term.start, term.end)
         for term in terms
-        if IGNORED not in term.kinds
         for key in term.kinds
+        if key != IGNORED
     ]
     framed = list(_framed(text, terms, structures, descriptors, frames))
     found = [target for target in named if not _lent(target, framed)]

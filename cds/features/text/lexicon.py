@@ -15,10 +15,11 @@ from typing import Final, Protocol, TypeAlias, cast
 import ahocorasick
 
 from cds.domain.vocabulary import ANATOMY, FINDINGS
+from cds.features.text import general
 from cds.features.text.folding import Folded, folder
 from cds.features.text.spelling import corrector
 
-FILES: Final = ("lexicon", "cues", "frames", "sites", "sections", "traditional")
+FILES: Final = ("lexicon", "general", "cues", "frames", "sites", "sections", "traditional")
 RIGHT: Final = "not_misspelled"
 """The table of words that are never corrected."""
 ORGANS: Final = "other_organs"
@@ -108,6 +109,7 @@ class Lexicon:
             for entry in entries:
                 if not entry.exact or _as_written(folded.cased, start, end, entry.exact):
                     found[entry.group].append(Hit(start, end, entry.kinds))
+        found[Group.TERM].extend(Hit(start, end, (general.TERM,)) for start, end in general.built(text))
         return tuple(_longest(hits) for hits in found)
 
 
@@ -129,10 +131,16 @@ def _longest(hits: list[Hit]) -> list[Hit]:
         if not taken or hit.start >= taken[-1].end:
             taken.append(hit)
         elif (hit.start, hit.end) == (taken[-1].start, taken[-1].end):
-            taken[-1] = Hit(hit.start, hit.end, tuple(dict.fromkeys(taken[-1].kinds + hit.kinds)))
+            taken[-1] = Hit(hit.start, hit.end, _joined(taken[-1].kinds, hit.kinds))
         elif hit.end - hit.start > taken[-1].end - taken[-1].start:
             taken[-1] = hit
     return taken
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds of two hits on the same words; a word that only is built like a disease gives way to its name."""
+    kinds = tuple(dict.fromkeys(first + second))
+    return kinds if len(kinds) == 1 else tuple(kind for kind in kinds if kind != general.TERM)
 
 
 @cache
@@ -145,6 +153,8 @@ def lexicon() -> Lexicon:
     concepts = _read_findings(tables["lexicon"], phrases)
     _read_cues(tables["cues"], phrases)
     frames = _read_frames(tables["frames"], phrases)
+    spelled = phrases.words()
+    concepts |= _read_general(tables["general"], phrases)
     _read_sites(tables["sites"], phrases)
     letters = dict(
         zip(_text(tables["traditional"], "traditional"), _text(tables["traditional"], "simplified"), strict=True)
@@ -154,7 +164,7 @@ def lexicon() -> Lexicon:
         concepts=concepts,
         frames=frames,
         asking=_read_headings(tables["sections"], phrases),
-        fold=folder(letters, corrector(phrases.words(), _words(_table(tables["lexicon"][RIGHT]), "en"))),
+        fold=folder(letters, corrector(spelled, {*_words(_table(tables["lexicon"][RIGHT]), "en"), *phrases.words()})),
         _automaton=phrases.automaton(),
     )
 
@@ -172,16 +182,30 @@ class _Phrases:
         if kind not in kinds:
             kinds.append(kind)
 
-    def add_all(self, table: Table, group: int, kind: str, *, plural: bool = False) -> None:
-        """The lists ``en``, ``zh``, ``misspelled`` and ``abbreviations`` of a table."""
+    def add_all(self, table: Table, group: int, kind: str, *, plural: bool = False, unless_named: bool = False) -> None:
+        """The lists ``en``, ``zh``, ``misspelled`` and ``abbreviations`` of a table.
+
+        `unless_named`: leave out the words that the group has for a finding already.
+        """
+        taken = self._named() if unless_named else frozenset()
         english = _words(table, "en") + _words(table, "misspelled")
         for phrase in english:
             for form in (phrase, *_plurals(phrase)) if plural else (phrase,):
-                self.add(form, group, kind)
+                if form not in taken:
+                    self.add(form, group, kind)
         for phrase in _words(table, "zh"):
-            self.add(phrase, group, kind)
+            if phrase not in taken:
+                self.add(phrase, group, kind)
         for phrase in _words(table, "abbreviations"):
             self.add(phrase, group, kind, exact=True)
+
+    def _named(self) -> frozenset[str]:
+        """The phrases that name a finding of the vocabulary."""
+        return frozenset(
+            phrase
+            for phrase, kinds in self._entries.items()
+            if any(group == Group.TERM and FINDINGS.keys() & set(found) for (group, _), found in kinds.items())
+        )
 
     def words(self) -> set[str]:
         """Every Latin word of the findings and of the frames: those whose misspellings are put right."""
@@ -229,6 +253,14 @@ def _read_findings(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
             raise ValueError(f"lexicon.toml: {key!r} is no finding, or {site!r} no region, of the vocabulary")
         concepts[key] = Concept(site, bool(table.get("sized", False)), bool(table.get("lung_only", False)))
     return concepts
+
+
+def _read_general(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
+    """Concepts beyond the thorax; a word that is a finding's stays the finding's."""
+    for key, value in tables.items():
+        phrases.add_all(_table(value), Group.TERM, key, plural=True, unless_named=True)
+    made = {key: Concept("", bool(_table(value).get("sized", False)), False) for key, value in tables.items()}
+    return {**made, general.TERM: Concept("", False, False)}
 
 
 def _read_cues(tables: Table, phrases: _Phrases) -> None:

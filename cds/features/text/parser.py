@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cds.domain.evidence import Assertion
-from cds.features.text import attributes
+from cds.features.text import attributes, general
 from cds.features.text.assertion import Judge, Judgement
 from cds.features.text.clauses import clauses
 from cds.features.text.folding import Folded, language_of
@@ -111,7 +111,7 @@ class _Reader:
         cues = _visible(own[Group.CUE], terms)
         self._clauses = clauses(folded.text, start, end, cues)
         found = targets(folded.text, terms, own[Group.STRUCTURE], own[Group.DESCRIPTOR], words.frames)
-        self._targets = [target for target in found if not self._of_other_organ(target)] if own[Group.ORGAN] else found
+        self._targets = [self._in_its_organ(target) for target in found] if own[Group.ORGAN] else found
         self._sizes = attributes.size_owners(
             folded.text, attributes.sizes(folded.text, start, end), self._targets, self._clauses, dict(words.concepts)
         )
@@ -152,6 +152,12 @@ class _Reader:
             return None
         start, end = self._folded.span(size.start, size.end)
         return replace(size, start=start, end=end)
+
+    def _in_its_organ(self, target: Target) -> Target:
+        """The target; where it is another organ's, as what it is there."""
+        if not self._of_other_organ(target):
+            return target
+        return replace(target, key=general.ELSEWHERE.get(target.key, general.LESION))
 
     def _of_other_organ(self, target: Target) -> bool:
         """Whether the clause speaks of another organ and not of the lung ("nodule in the liver")."""

@@ -9,6 +9,7 @@ from typing import Literal
 from cds.domain.code import Code
 from cds.domain.evidence import Assertion
 from cds.domain.vocabulary import ANATOMY, FINDINGS
+from cds.features.text import general
 
 Language = Literal["en", "zh", "mixed"]
 Subject = Literal["patient", "family", "other"]
@@ -80,7 +81,7 @@ class Mention:
     Attributes
     ----------
     key
-        A key of `cds.domain.vocabulary.FINDINGS`.
+        A key of `cds.domain.vocabulary.FINDINGS`, or of `data/general.toml` where `general`.
     text, start, end
         The words, and where they stand: ``report_text[start:end] == text``.
     assertion
@@ -112,7 +113,12 @@ class Mention:
     @property
     def code(self) -> Code:
         """The finding's code."""
-        return FINDINGS[self.key]
+        return FINDINGS[self.key] if self.key in FINDINGS else general.codes()[self.key]
+
+    @property
+    def general(self) -> bool:
+        """Whether it is a clinical term beyond the thoracic findings, which is shown and no evidence."""
+        return self.key not in FINDINGS
 
     @property
     def section(self) -> str:
@@ -128,6 +134,7 @@ class Mention:
         """The mention as `cds parse-report --json` prints it; docs/howto/extend-the-lexicon.md lists the keys."""
         return {
             "finding": self.key,
+            "general": self.general,
             "code": _coded(self.code),
             "text": self.text,
             "start": self.start,

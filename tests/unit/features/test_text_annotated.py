@@ -45,6 +45,14 @@ def test_every_annotation_names_a_known_finding(part: str, language: str) -> Non
     assert {item.key for items, _ in annotated.rows(part, language) for item in items} <= FINDINGS.keys()
 
 
+@pytest.mark.parametrize("part", annotated.GENERAL)
+@pytest.mark.parametrize("language", annotated.LANGUAGES)
+def test_general_medicine_is_read_with_few_errors(language: str, part: str) -> None:
+    counts, wrong = annotated.general_counts(language, part)
+    for kind, floor in (("assertion", 0.95), ("laterality", 0.95), ("size_mm", 0.95)):
+        assert annotated.f1(*counts[kind]) >= floor, (kind, wrong)
+
+
 def test_a_reader_that_finds_nothing_scores_nothing() -> None:
     counts, wrong = annotated.counts("dev", "en", lambda _: [])
     assert annotated.f1(*counts["finding"]) == 0
