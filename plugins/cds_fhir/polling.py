@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ SEARCHES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {"Patient": {}, "Observation": {"category": "laboratory"}, "DiagnosticReport": {}}
 )
 _PATIENTS_AT_ONCE: Final = 40
+_PAUSE_SECONDS: Final = 0.1
 _ABSENT_SECONDS: Final = 24 * 3600.0
 """A Patient that the server does not have is asked for again after so long."""
 
@@ -85,7 +87,8 @@ class Poller:
         with self._alone() as is_alone:
             if not is_alone:
                 return "the FHIR server is being asked by another process"
-            self._trouble = self._ask(now)
+            # Whoever had the lock before may have done it.
+            self._trouble = self._ask(now) if self._is_due(now) else ""
         self._not_before = self._clock() + self._wait if self._trouble else 0.0
         return self._trouble
 
@@ -180,17 +183,23 @@ class Poller:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Whether no other process asks just now; the lock goes with the process."""
+        """Whether no other process or thread asks, once the one that does is done; the lock goes with the process."""
         descriptor = os.open(self._store.path.parent / "poll.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        deadline = time.monotonic() + self._plan.budget_seconds
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+            while not (is_alone := _locked(descriptor)) and time.monotonic() < deadline:
+                threading.Event().wait(_PAUSE_SECONDS)
+            yield is_alone
         finally:
             os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _at(progress: Progress, *, position: str) -> Progress:
