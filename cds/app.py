@@ -165,7 +165,25 @@ def node(settings: Settings) -> Node:
     if not any(peer.send_results for peer in settings.peers):
         _LOG.error("no peer has send_results = true: no report can be delivered, every study will be FAILED")
     peers = tuple(peer.peer() for peer in settings.peers)
-    plan = NodePlan(
+    sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
+    tables = settings.report.tables
+    return Node(
+        Ledger(settings.data_dir, settings.database.url, check=True),
+        _plan(settings, peers),
+        senders={
+            name: build(ports.SENDERS, name, sender, tables.get(name, {}), {"tls": settings.tls})
+            for name in dict.fromkeys(peer.via for peer in peers)
+            if name in installed(ports.SENDERS)
+        },
+        archives=_archives(settings),
+        watched=_watched(settings),
+        analyst=WorkerProcess(partial(_analyse_with, settings)),
+    )
+
+
+def _plan(settings: Settings, peers: tuple[ports.Peer, ...]) -> NodePlan:
+    """What the node is to be, as the configuration says it."""
+    return NodePlan(
         intake=IntakePlan(
             data_dir=settings.data_dir,
             durable=settings.node.durable,
@@ -180,20 +198,6 @@ def node(settings: Settings) -> Node:
         retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
         commitment=CommitmentPolicy(answer_seconds=settings.node.commitment_seconds),
         late=LatePlan(poll_seconds=settings.records.poll_seconds, days=settings.records.late_days),
-    )
-    sender: type[ports.Sender] = ports.Sender  # type: ignore[type-abstract]
-    tables = settings.report.tables
-    return Node(
-        Ledger(settings.data_dir, settings.database.url, check=True),
-        plan,
-        senders={
-            name: build(ports.SENDERS, name, sender, tables.get(name, {}), {"tls": settings.tls})
-            for name in dict.fromkeys(peer.via for peer in peers)
-            if name in installed(ports.SENDERS)
-        },
-        archives=_archives(settings),
-        watched=_watched(settings),
-        analyst=WorkerProcess(partial(_analyse_with, settings)),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from cds.store.database import note, stamp
 from cds.store.deliveries import enter_deliveries, inserted
-from cds.store.report_files import StoredReport
+from cds.store.report_files import StoredFile, StoredReport
 from cds.store.tables import REPORT_FILES, REPORTS
 from cds.store.values import Job
 
@@ -69,20 +69,7 @@ def enter_report(
         created_at=stamp(at),
     )
     for position, file in enumerate(report.files):
-        file_id = inserted(
-            connection,
-            REPORT_FILES,
-            report_id=report_id,
-            position=position,
-            name=file.name,
-            media_type=file.media_type,
-            sop_instance_uid=file.sop_instance_uid,
-            sop_class_uid=file.sop_class_uid,
-            path=file.path,
-            sha256=file.sha256,
-            size=file.size,
-            writer=file.writer,
-        )
+        file_id = _enter_file(connection, report_id, position, file)
         if file.sop_instance_uid:
             enter_deliveries(connection, file_id, only.get(file.name, peers), at)
     note(
@@ -92,4 +79,21 @@ def enter_report(
         study_instance_uid=uid,
         sop_instance_uid=report.sop_instance_uid,
         detail=f"revision {report.revision}",
+    )
+
+
+def _enter_file(connection: Connection, report_id: int, position: int, file: StoredFile) -> int:
+    return inserted(
+        connection,
+        REPORT_FILES,
+        report_id=report_id,
+        position=position,
+        name=file.name,
+        media_type=file.media_type,
+        sop_instance_uid=file.sop_instance_uid,
+        sop_class_uid=file.sop_class_uid,
+        path=file.path,
+        sha256=file.sha256,
+        size=file.size,
+        writer=file.writer,
     )
