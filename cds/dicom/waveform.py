@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,8 @@ from cds.errors import EvidenceError
 
 Samples = npt.NDArray[np.float64]
 
-MAXIMUM_SAMPLES: Final = 50_000_000
-"""Of all channels together, 400 MB as read: three hours of 12 leads at 360 Hz, a day of one lead at 500 Hz."""
+MAXIMUM_SAMPLES: Final = 20_000_000
+"""Of all channels together, 160 MB as read and some times that as filtered: an hour of 12 leads at 400 Hz."""
 _KINDS: Final[Mapping[tuple[int, str], str]] = MappingProxyType(
     {
         (8, "SB"): "i1",
@@ -100,6 +101,12 @@ def load_waveforms(path: Path) -> tuple[Recording, ...]:
     EvidenceError
         When the file is gone, cut or no waveform, or its samples are of a kind that PS3.3 does not know.
     """
+    with warnings.catch_warnings():  # pydicom's warnings quote values, which may be a patient's
+        warnings.simplefilter("ignore")
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> tuple[Recording, ...]:
     try:
         data_set = pydicom.dcmread(path)
         groups = list(data_set.get("WaveformSequence") or [])

@@ -33,6 +33,7 @@ _NONE: Final[Mapping[int, int]] = MappingProxyType(
 _GAIN: Final = re.compile(r"(?P<gain>[-+.\deE]+)?(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?")
 _FORMAT: Final = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _TO_MV: Final[Mapping[str, float]] = MappingProxyType({"mV": 1.0, "uV": 1e-3, "V": 1e3})
+_LONGEST_BYTES: Final = 4 * MAXIMUM_SAMPLES + (1 << 20)
 BEATS: Final = "NLRBAaJSVrFejnE/fQ?"
 """Annotation mnemonics that mark a beat (annotation codes 1 to 13, 25, 30, 34, 35, 38 and 41)."""
 _CODES: Final[Mapping[int, str]] = MappingProxyType(
@@ -103,16 +104,6 @@ def load_wfdb(header: Path) -> Recording:
     return Recording(samples=samples, sampling_hz=hz, channels=channels, label=header.stem)
 
 
-def signal_files(header: Path) -> tuple[Path, ...]:
-    """The files beside the header that hold its signals; errors as in `load_wfdb`."""
-    try:
-        lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
-        signals, _, _ = _header([line for line in lines if line.strip() and not line.startswith("#")])
-    except (OSError, ValueError, IndexError) as error:
-        raise EvidenceError(f"the WFDB record cannot be read: {type(error).__name__}") from None
-    return tuple(header.parent / name for name in dict.fromkeys(one.file for one in signals))
-
-
 def _header(lines: list[str]) -> tuple[list[_Signal], float, int]:
     """Signals, samples per second, samples per signal (0: as many as the file has)."""
     first = lines[0].split()
@@ -148,16 +139,18 @@ def _signal(line: str) -> _Signal:
 
 def _samples(folder: Path, signals: list[_Signal], count: int) -> npt.NDArray[np.float64]:
     """Physical values, shape (signals, samples); NaN where a sample is marked as none."""
+    if count * len(signals) > MAXIMUM_SAMPLES:
+        raise ValueError("too many samples")
     rows: list[npt.NDArray[np.float64]] = []
     for name in dict.fromkeys(one.file for one in signals):
         group = [one for one in signals if one.file == name]
         if len({(one.format, one.offset) for one in group}) != 1:
             raise ValueError("two formats in one signal file")
+        if (folder / name).stat().st_size > _LONGEST_BYTES:
+            raise ValueError("too many samples")
         encoded = _decoded((folder / name).read_bytes()[group[0].offset :], group[0].format, len(group), count)
         rows += [_physical(encoded[:, number], one) for number, one in enumerate(group)]
     length = min(map(len, rows))
-    if length * len(rows) > MAXIMUM_SAMPLES:
-        raise ValueError("too many samples")
     return np.stack([row[:length] for row in rows])
 
 
