@@ -127,8 +127,7 @@ class FhirRecords:
         Raises
         ------
         ConfigError
-            When they are not usable, or the server is reached and is no FHIR R4 server or refuses the token. A
-            server that is down is no wrong configuration.
+            When they are not usable, or the server does not answer, refuses the token, or is no FHIR R4 server.
         """
         self._site()
         if not self._settings.url:
@@ -139,9 +138,7 @@ class FhirRecords:
             with Client(self._server) as client:
                 capabilities = client.capabilities()
         except Unanswered as error:
-            if "answers 4" in str(error):
-                raise ConfigError(f"[records.fhir] url: {error}") from error
-            return
+            raise ConfigError(f"[records.fhir] url: {error}") from error
         version = text(capabilities, "fhirVersion")
         if not version.startswith("4."):
             raise ConfigError(f"[records.fhir] url: the server does not say that it speaks FHIR R4 (4.0.1) {version!r}")
@@ -156,15 +153,16 @@ class FhirRecords:
         tally = Tally()
         join = Join(search, self._site_or_none(tally), tally)
         if behind := self._catch_up():
-            join.tally.note("fhir", behind)
+            tally.note("fhir", behind)
         if not self._path.exists():
-            return _only("no FHIR resource has been received yet")
+            tally.note("fhir", "no FHIR resource has been received yet")
+            return Records(rejected=tally.rejected())
         try:
             chart = KeptResources(self._path, self._issuers).about(search.identity, search.window)
         except OSError:
             return _only("the file of FHIR resources cannot be read")
         if chart == Chart():
-            join.tally.note("fhir", "no FHIR resource has the Patient ID of this study by the same issuer")
+            tally.note("fhir", "no FHIR resource has the Patient ID of this study by the same issuer")
         labs, texts = join.labs(chart), join.texts(chart)
         return Records(labs=labs, texts=texts, rejected=join.tally.rejected())
 

@@ -244,11 +244,10 @@ def test_arrivals_asks_the_server(server: Server, tmp_path: Path) -> None:
     assert [each.patient_id for each in watched.arrivals(start.position).patients] == ["P-1"]
 
 
-def test_a_server_that_is_down_is_no_wrong_configuration_and_one_of_another_version_is(
-    server: Server, tmp_path: Path
-) -> None:
+def test_check_asks_the_server_what_it_is(server: Server, tmp_path: Path) -> None:
     source(tmp_path, url=server.url).check()
-    source(tmp_path, url="http://127.0.0.1:1/fhir").check()
+    with pytest.raises(ConfigError, match="cannot be asked"):
+        source(tmp_path, url="http://127.0.0.1:1/fhir").check()
     server.answers = [(200, {}, b'{"fhirVersion": "3.0.2"}')]
     with pytest.raises(ConfigError, match="FHIR R4"):
         source(tmp_path, url=server.url).check()
