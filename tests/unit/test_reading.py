@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -146,3 +147,25 @@ def test_a_report_of_another_algorithm_says_something_else(room: Room) -> None:
     second = Reading(replace(room.analysis, pipeline=updated))(room.attempt())
     assert second.inputs_hash == first.inputs_hash
     assert second.content_hash != first.content_hash
+
+
+def test_where_the_records_of_a_late_look_are_those_of_the_last_report_no_model_runs(room: Room) -> None:
+    first = room.reading(room.attempt())
+    again = replace(room.attempt(), number=1, revision=2, predecessor="2.25.9", known_inputs=first.inputs_hash)
+    assert room.reading(again).nothing_new
+    assert (room.ct.asked, room.writer.written) == (1, 1)
+    room.texts = (TextReport(report_id="r", text="A nodule."),)
+    assert not room.reading(again).nothing_new
+    assert room.writer.written == 2
+
+
+def test_the_report_is_kept_as_json_and_the_next_revision_says_what_changed_against_it(
+    room: Room, tmp_path: Path
+) -> None:
+    (kept,) = (each for each in room.reading(room.attempt()).encodings if each.media_type == "application/json")
+    before = tmp_path / "before.json"
+    before.write_bytes(kept.content)
+    room.texts = (TextReport(report_id="r", text="A nodule."),)
+    revised = room.reading(replace(room.attempt(), number=1, revision=2, predecessor="2.25.9", before=before))
+    (now,) = (each for each in revised.encodings if each.media_type == "application/json")
+    assert [(each["matter"], each["id"]) for each in json.loads(now.content)["changes"]] == [("text", "r")]
