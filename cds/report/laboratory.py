@@ -73,10 +73,12 @@ def _default(report: Report, lab: LabResult) -> tuple[float | None, float | None
     return (found.low, found.high, told) if any(told in note for note in notes) else (None, None, "")
 
 
-def _is_for_age(report: Report, lab: LabResult) -> bool:
-    """Whether the patient is too young for the ranges that there are."""
+def no_range(report: Report, lab: LabResult) -> Bilingual:
+    """That no range is known, and whether only because the patient is too young for those that are."""
     analyte = by_code(lab.analyte.value)
-    return analyte is not None and too_young(analyte, report.study.patient.age_years)
+    if analyte is not None and too_young(analyte, report.study.patient.age_years):
+        return "no reference range for this age", "该年龄无参考范围"
+    return "no reference range", "无参考范围"
 
 
 def _flag(lab: LabResult, low: float | None, high: float | None) -> Literal["H", "L", ""]:
@@ -182,10 +184,6 @@ def lab_sentence(report: Report, lab: LabResult) -> Bilingual:
     return f"{english}, source {source or 'not named'}", f"{words}，来源 {source or '未注明'}"
 
 
-_NO_RANGE: Final[Bilingual] = (" (no reference range)", "（无参考范围）")
-_NO_RANGE_FOR_AGE: Final[Bilingual] = (" (no reference range for this age)", "（该年龄无参考范围）")
-
-
 def _against(report: Report, lab: LabResult) -> Bilingual:
     """The range, or that there is none, and on which side of it the value lies."""
     judgement = judged(report, lab)
@@ -194,7 +192,8 @@ def _against(report: Report, lab: LabResult) -> Bilingual:
         english = f" (reference {judgement.shown}{default})"
         words = f"（参考范围 {judgement.shown}{default.replace(', default: ', '，默认：')}）"
     else:
-        english, words = _NO_RANGE_FOR_AGE if _is_for_age(report, lab) else _NO_RANGE
+        told, told_zh = no_range(report, lab)
+        english, words = f" ({told})", f"（{told_zh}）"
     if judgement.flag:
         english += " H, above it" if judgement.flag == "H" else " L, below it"
         words += " H，偏高" if judgement.flag == "H" else " L，偏低"

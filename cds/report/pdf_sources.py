@@ -13,7 +13,7 @@ from cds.domain.report import Report
 from cds.report.chinese import chinese
 from cds.report.identity import device_uid, instance_uid
 from cds.report.labels import ASSERTIONS, FIELDS, KINDS, MODALITIES, STALE, TEXT_KINDS, Bilingual
-from cds.report.laboratory import age, is_stale, judged, trend, window
+from cds.report.laboratory import age, is_stale, judged, no_range, trend, window
 from cds.report.pdf_style import AMBER_INK, GREEN, GREY, INK, RED, Page, gap
 from cds.report.told import DESCRIPTION_ID, ORDER_ID, Passage, gaps, limits, passage
 from cds.report.wording import gap as gap_sentence
@@ -79,6 +79,8 @@ def _lab(page: Page, report: Report, lab: LabResult) -> Row:
     value = f"{lab.comparator}{number(lab.value)}{unit(lab.unit)}{ARROWS[judgement.flag]}"
     colour = (RED if judgement.flag else GREEN) if judgement.shown else INK
     span: list[Flowable] = [page.cell(f"{judgement.shown}{unit(lab.unit)}" if judgement.shown else "–")]
+    if not judgement.shown:
+        span += _below(page, no_range(report, lab))
     if judgement.is_default:
         source = judgement.given_by.removeprefix("default: ")
         span.append(page.cell(f"default 默认: {source}", 6.6, colour=GREY))

@@ -231,3 +231,18 @@ def test_the_flag_is_the_word_of_the_laboratory_extractor(value: float, comparat
     (note,) = (each.note for part in report.evidence if part.modality is Modality.LABS for each in part.observations)
     word = {"H": "high", "L": "low"}.get(judged(report, lab).flag)
     assert (word in note) if word else not ("high (" in note or "low (" in note)
+
+
+def test_of_a_childs_value_the_sr_and_the_page_say_that_no_range_is_for_that_age(
+    tmp_path: Path, read_page: Read
+) -> None:
+    lab, report = procalcitonin(0.8), full_report(tmp_path)
+    child = replace(report.case.study.patient, age_years=3.0)
+    young = replace(report, case=replace(report.case, study=replace(report.case.study, patient=child)))
+    report = with_lab(young, lab)
+    english, words = lab_sentence(report, lab)
+    assert "0.8 ng/mL (no reference range for this age)" in english
+    assert "（该年龄无参考范围）" in words
+    page = tmp_path / "page.pdf"
+    page.write_bytes(EncapsulatedPdf().write(report)[1].content)
+    assert "no reference range for this age" in " ".join(read_page(page).split())
