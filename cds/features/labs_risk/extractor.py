@@ -34,6 +34,8 @@ LIMITS: Final = (
 )
 _STRONGEST: Final = 3
 _SHOWN: Final = 5
+_NEVER: Final = 0.01
+"""No bound is told as 0 or 1."""
 _ASKED: Final = frozenset("?？")
 _NEAR: Final = 3
 """Characters beside a mention in which a question mark makes it a question: "? COVID-19"."""
@@ -168,6 +170,7 @@ def _note(model: RiskModel, values: Floats, low: float, high: float) -> str:
     """What moved the score most, and what the missing values leave open: no spread of models, so no interval."""
     moved = model.contributions(values)
     strongest = [place for place in np.argsort(-np.abs(moved))[:_STRONGEST] if moved[place]]
+    low, high = max(low, _NEVER), min(high, 1.0 - _NEVER)
     moved_by = ", ".join(_label(VARIABLES[place]) for place in strongest)
     return f"moved most by: {moved_by}; what was not measured could make it {low:.0%} to {high:.0%}"
 

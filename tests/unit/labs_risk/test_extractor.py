@@ -64,6 +64,7 @@ def test_the_sick_are_at_high_risk_and_the_well_are_not() -> None:
     assert high.interval is None  # a spread of models is what a report calls an interval, and there is one model
     assert "LDH" in high.note
     assert "not measured could make it" in high.note
+    assert "100%" not in high.note
     assert sick.algorithm.card == "model-card-labs.md"
 
 
