@@ -88,7 +88,9 @@ _LIMITS: Final = {
 
 _JOINED: Final = {
     "no row has the Patient ID of this study": "无任何行含本检查的患者编号",
-    "the file is neither a WFDB header (.hea) nor DICOM (.dcm)": "文件既非WFDB头文件（.hea）也非DICOM（.dcm）",
+    "the file is neither a WFDB header nor DICOM, by its ending (HEA, DCM)": (
+        "按扩展名，文件既非WFDB头文件（HEA）也非DICOM（DCM）"
+    ),
     "the file lies outside the folder of the index": "文件不在索引所在文件夹内",
     "the file cannot be read": "文件无法读取",
     "a signal file of the record cannot be read": "记录的信号文件无法读取",

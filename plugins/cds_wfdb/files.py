@@ -26,7 +26,7 @@ def format_of(path: Path) -> WaveformFormat:
     """
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        raise RecordingError("the file is neither a WFDB header (.hea) nor DICOM (.dcm)")
+        raise RecordingError("the file is neither a WFDB header nor DICOM, by its ending (HEA, DCM)")
     return kind
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from cds.errors import EvidenceError
+from cds.errors import ConfigError
 
 Kind = Literal["beats", "series"]
 FORMAT: Final = "cds-gru-1"
@@ -116,21 +116,19 @@ def load_gru(path: Path) -> SequenceGru:
 
     Raises
     ------
-    EvidenceError
+    ConfigError
         When a file is missing or damaged, or the sha256 is not the sidecar's.
     """
     try:
         spec = GruSpec.of_json(path.with_suffix(".json").read_text("utf-8"))
         content = path.read_bytes()
     except (OSError, ValueError, TypeError) as error:
-        raise EvidenceError(
-            f"the weights {path.name} or their sidecar cannot be read: {type(error).__name__}"
-        ) from None
+        raise ConfigError(f"the weights {path.name} or their sidecar cannot be read: {type(error).__name__}") from None
     if spec.format != FORMAT or hashlib.sha256(content).hexdigest() != spec.sha256:
-        raise EvidenceError(f"the weights {path.name} do not belong to their sidecar: another format or sha256")
+        raise ConfigError(f"the weights {path.name} do not belong to their sidecar: another format or sha256")
     network = SequenceGru(spec)
     try:
         network.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as error:
-        raise EvidenceError(f"the weights {path.name} do not fit their sidecar: {type(error).__name__}") from None
+        raise ConfigError(f"the weights {path.name} do not fit their sidecar: {type(error).__name__}") from None
     return network.eval()

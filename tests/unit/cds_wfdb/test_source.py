@@ -75,7 +75,7 @@ def test_other_samples_are_another_recording(folder: Path) -> None:
         (GOOD.replace(",F,", ",X,"), "the sex is not understood; M, F, O or empty is wanted"),
         (GOOD.replace("a.hea", "../a.hea"), "the file lies outside the folder of the index"),
         (GOOD.replace("a.hea", "gone.hea"), "the file cannot be read"),
-        (GOOD.replace("a.hea", "a.dat"), "the file is neither a WFDB header (.hea) nor DICOM (.dcm)"),
+        (GOOD.replace("a.hea", "a.dat"), "the file is neither a WFDB header nor DICOM, by its ending (HEA, DCM)"),
         (GOOD.replace("a.hea", ""), "the row names no file"),
         (GOOD.replace("P-1", "P-9"), "no row has the Patient ID of this study"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cds.errors import ConfigError, EvidenceError
+from cds.errors import ConfigError
 from cds.features.waveform.beat_inputs import INPUTS, SHAPE, beat_inputs
 from cds.features.waveform.gru import GruSpec, SequenceGru, load_gru, save_gru
 from cds.testing.phantoms.ecg import synthetic_ecg, write_wfdb
@@ -85,10 +85,10 @@ def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
     save_gru(path, SequenceGru(spec), spec)
     assert load_gru(path).spec.classes == ("a", "b")
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\1\0")
-    with pytest.raises(EvidenceError, match="do not belong"):
+    with pytest.raises(ConfigError, match="do not belong"):
         load_gru(path)
     path.unlink()
-    with pytest.raises(EvidenceError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_gru(path)
 
 
