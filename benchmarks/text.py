@@ -3,7 +3,7 @@
     python benchmarks/text.py sentences             our own annotated sentences: finding and assertion F1
     python benchmarks/text.py annotated             and of those with side, size and change: F1 of each, by part
     python benchmarks/text.py openi                 Open-i's development half against its manual MeSH labels
-    python benchmarks/text.py speed                 reports a second, against a plain phrase + NegEx baseline
+    python benchmarks/text.py speed                 reports a second, against phrase + NegEx and two small BERTs
 
 `openi` and `speed` need the folder of shared data in CDS_DATA (or ../shared/data). Open-i (Demner-Fushman
 2016, doi:10.1093/jamia/ocv080) is CC BY-NC-ND: it is measured and looked at, and nothing of it stands here.
@@ -195,23 +195,59 @@ def print_annotated() -> None:
 
 
 def print_speed() -> None:
-    """Reports a second, in processor time, interleaved, best of five rounds; the first call (loading) apart."""
+    """Reports a second on one core, in processor time, interleaved, best of three rounds; loading apart."""
     texts = [report.text for report in openi()]
     started = time.process_time()
     parse("")
     print(f"loading the word lists: {1000 * (time.process_time() - started):.0f} ms")
-    times: dict[str, list[float]] = {"ours": [], "baseline": []}
-    for _ in range(5):
-        for name, read in (("ours", parse), ("baseline", baseline)):
+    readers: dict[str, tuple[Callable[[str], object], list[str]]] = {
+        "ours": (parse, texts),
+        "phrase + NegEx": (baseline, texts),
+        **{name: (bert(*size, texts), texts[:BERT_REPORTS]) for name, size in BERTS.items()},
+    }
+    times: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(3):
+        for name, (read, own) in readers.items():
             started = time.process_time()
-            for text in texts:
+            for text in own:
                 read(text)
-            times[name].append(time.process_time() - started)
-    letters = statistics.mean(map(len, texts))
+            times[name].append((time.process_time() - started) / len(own))
     for name, taken in times.items():
-        best = min(taken)
-        print(f"{name:9} {len(texts) / best:8.0f} reports/s, {1000 * best / len(texts):.3f} ms each")
-    print(f"a report has {letters:.0f} characters on average")
+        print(f"{name:24} {1 / min(taken):8.0f} reports/s, {1000 * min(taken):8.3f} ms each")
+    print(f"a report has {statistics.mean(map(len, texts)):.0f} characters on average")
+
+
+BERTS = {"BERT-tiny (2 x 128)": (2, 128, 2), "MiniLM (6 x 384)": (6, 384, 12)}
+"""Layers, width and heads of two small encoders (doi:10.48550/arXiv.1908.08962, doi:10.48550/arXiv.2002.10957)."""
+BERT_REPORTS = 200
+BERT_VOCABULARY = 30_522
+LONGEST_TOKENS = 512
+
+
+def bert(layers: int, width: int, heads: int, texts: list[str]) -> Callable[[str], object]:
+    """A forward pass with its tokenizer, one report at a time on one thread; random weights cost the same time."""
+    import torch
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers, trainers
+    from tokenizers.models import WordPiece
+    from transformers import BertConfig, BertModel
+
+    torch.set_num_threads(1)
+    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=BERT_VOCABULARY, special_tokens=["[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.enable_truncation(LONGEST_TOKENS)
+    config = BertConfig(
+        vocab_size=BERT_VOCABULARY, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=4 * width,
+    )  # fmt: skip
+    model = BertModel(config).eval()
+
+    def read(text: str) -> object:
+        with torch.inference_mode():
+            return model(torch.tensor([[0, *tokenizer.encode(text).ids]])).last_hidden_state.mean(1)
+
+    return read
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from cds.training.text_manifest import Annotation, Document
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "unit" / "features" / "text"
 PARTS = ("dev", "blind")
-GENERAL = ("general",)
+GENERAL = ("general", "second")
 LANGUAGES = ("en", "zh")
 ANNOTATION = re.compile(r"(\w+)=([PAU])(?:@([LRB?]))?(?:#([\d.]+))?(?:~([nidsr]))?(?::([hyfo]))?")
 BY_WORDS = re.compile(r"(.+?)=([PAU])(?:@([LRB]))?(?:#([\d.]+))?(?:~[nidsr])?(?::[hyfo])?")

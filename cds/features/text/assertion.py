@@ -21,6 +21,7 @@ NEAR = {
     **dict.fromkeys(("had", "potential", "status post", "s p"), 40),
     "not": 60,
     "不": 1,
+    "未": 1,
 }
 """Cues that reach no further than so many characters: they are said of many other things too."""
 ALTERNATIVE_GAP = 40
