@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import pack
 from threading import Event
 from typing import Final
 
@@ -83,7 +85,7 @@ class Wire:
         self._ahead = b""
         self._scratch = memoryview(bytearray(AHEAD))
         self._seconds_per_byte = 1 / pace.bytes_per_second
-        sock.settimeout(pace.tick_seconds)
+        _tick(sock, pace.tick_seconds)
 
     def wait(self) -> None:
         """Nothing is under way: the peer may be silent for a while."""
@@ -151,7 +153,7 @@ class Wire:
         while True:
             try:
                 count = self._sock.recv_into(view)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 count = -1
             except OSError:
                 raise Gone from None
@@ -172,3 +174,19 @@ class Wire:
         if _QUICKACK is not None:
             with suppress(OSError):
                 self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
+def _tick(sock: socket.socket, seconds: float) -> None:
+    """Let no call wait for longer.
+
+    The kernel keeps the time where there is no TLS. Python would ask before each call whether there is
+    something, and every call gives the interpreter to another association and waits for it again.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(seconds)
+        return
+    sock.settimeout(None)
+    whole, part = divmod(seconds, 1)
+    interval = pack("@ll", int(whole), int(part * 1_000_000) or int(not whole))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, interval)

@@ -21,18 +21,18 @@ class Script:
         self.pieces = list(pieces)
         self.calls: list[str] = []
 
-    def settimeout(self, seconds: float) -> None:
+    def settimeout(self, seconds: float | None) -> None:
         self.calls.append("settimeout")
 
-    def setsockopt(self, level: int, option: int, value: int) -> None:
-        assert (level, option, value) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self.calls.append("acknowledge")
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        acknowledge = (level, option, value) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self.calls.append("acknowledge" if acknowledge else "setsockopt")
 
     def recv_into(self, view: memoryview) -> int:
         self.calls.append("receive")
         piece = self.pieces.pop(0) if self.pieces else None
         if piece is None:
-            raise TimeoutError
+            raise BlockingIOError
         if len(piece) > len(view):
             self.pieces.insert(0, piece[len(view) :])
             piece = piece[: len(view)]
@@ -76,6 +76,18 @@ def test_an_end_is_an_end_also_in_the_middle() -> None:
         wire(Script(b"ab", b"")).head(4)
     with pytest.raises(Gone):
         wire(Script(b"ab", b"")).read(4)
+
+
+@pytest.mark.parametrize("tick_seconds", [0.02, 1e-9])
+def test_a_silent_peer_is_left_with_the_deadline_and_one_that_reads_nothing_with_a_tick(tick_seconds: float) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pace = Pace(idle_seconds=1, grace_seconds=1, bytes_per_second=1000, tick_seconds=tick_seconds)
+        one = Wire(ours, pace, Event(), time.monotonic() + 0.1)
+        with pytest.raises(TooSlow):
+            one.head(1)
+        with pytest.raises(Gone):
+            one.send(bytes(1 << 24))
 
 
 @pytest.mark.parametrize("piece", [None, b"x"])
