@@ -45,8 +45,8 @@ def model_card(sidecar: Sidecar, model: RiskModel, values: Floats) -> str:
 
     `values` are the last values of the training patients, shape (n, d): what each variable settles is shown on them.
     """
-    parts = (_head(sidecar), _data(sidecar), _choice(sidecar), _figures(sidecar), _published(sidecar))
-    parts = (*parts, *_temporal(sidecar), _trend(sidecar))
+    parts = [_head(sidecar), _data(sidecar), _choice(sidecar), _figures(sidecar), _published(sidecar)]
+    parts += [*_temporal(sidecar), _trend(sidecar)]
     return "\n".join((*parts, _weights(sidecar, model), _known(model, values), _limits(sidecar)))
 
 

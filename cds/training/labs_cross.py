@@ -62,7 +62,7 @@ class Views:
     @classmethod
     def of(cls, cohort: Cohort, seed: int) -> Views:
         """Every moment, whole and with its lacks."""
-        whole = {moment: snapshot(cohort, moment) for moment in MOMENTS}
+        whole: dict[str, Floats] = {moment: snapshot(cohort, moment) for moment in MOMENTS}
         shown = {
             str(each): lacking(whole[each.moment], each.lack, seed + number) for number, each in enumerate(CONDITIONS)
         }

@@ -239,4 +239,5 @@ def _change(person: Person, key: str) -> float:
 
 def has_labs(values: Floats) -> npt.NDArray[np.bool_]:
     """Rows with at least one laboratory value, shape (n,); the age alone is none."""
-    return ~np.isnan(values[:, [place for place, key in enumerate(VARIABLES) if key != AGE]]).all(axis=1)
+    labs = [place for place, key in enumerate(VARIABLES) if key != AGE]
+    return np.asarray(np.isfinite(values[:, labs]).any(axis=1), dtype=np.bool_)
