@@ -92,7 +92,7 @@ def check_kept(node: ServedNode, accepted: dict[str, str]) -> None:
 def test_killed_while_receiving_it_keeps_what_it_answered_and_reports_once(
     node: ServedNode, pacs: MiniPacs, tmp_path: Path
 ) -> None:
-    ct = ct_thorax_phantom(tmp_path / "ct", matrix=192, slice_mm=3.0)
+    ct = ct_thorax_phantom(tmp_path / "ct", matrix=256, slice_mm=3.0)
     files = list(ct.files)
     start(node)
     accepted = send(node, files, kill_after=len(files) // 2)
