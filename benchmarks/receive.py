@@ -187,12 +187,12 @@ def _progress(text: str) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer objects, one round: at most two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer objects, one round: at most three minutes")
     parser.add_argument("--json", default="", metavar="FILE", help="write everything that was measured, too")
     parser.add_argument("--only", default="", metavar="KEYS", help="only these receivers, e.g. floor,dcmtk-tuned,ours")
     parser.add_argument("--shapes", default="ct,xray,small", help="ct, xray, small")
     parser.add_argument("--associations", default="1,4,8", help="how many at once")
-    parser.add_argument("--processes", default="1", help="listener processes of our node, e.g. 1,2")
+    parser.add_argument("--processes", default="1,2", help="listener processes of our node, each a row of its own")
     parser.add_argument("--rounds", type=int, default=0, help="how often everything is repeated (3; --quick 1)")
     parser.add_argument("--folder", default=None, help="where the receivers write: a disk, not memory")
     return parser.parse_args(arguments)

@@ -147,15 +147,24 @@ def targets(found: Sequence[Row], small: Iterable[Small]) -> Iterator[Target]:
     """What the listener is to reach, as far as it was measured here."""
     for row in found:
         where = f"{row.shape}, {row.associations} association{'s' if row.associations > 1 else ''}"
-        if row.key == names.OURS_DURABLE:
+        key, processes = _ours(row.key)
+        if processes > 1:
+            where += f", {processes} processes"
+        if key == names.OURS_DURABLE:
             yield from _ratio(row, names.FLOOR_FSYNC, 0.85, f"{where}: durable to the floor with fsync")
             yield from _ratio(row, names.ORTHANC_DURABLE, 5.0, f"{where}: durable to Orthanc, tuned, durable")
-        if row.key == names.OURS:
+        if key == names.OURS:
             wanted = 1.2 if row.shape == "ct" else 1.0
             yield from _ratio(row, names.DCMTK, wanted, f"{where}: not durable to DCMTK, tuned")
             yield from _against(row, found, names.ORTHANC_TUNED, 8.0, f"{where}: not durable to Orthanc, tuned")
             yield from _against(row, found, names.PYNETDICOM_TUNED, 8.0, f"{where}: not durable to pynetdicom, tuned")
     yield from _small_targets(by_key(small))
+
+
+def _ours(key: str) -> tuple[str, int]:
+    """A receiver's key without its number of processes, and that number."""
+    stem, _, number = key.rpartition("-")
+    return (stem, int(number)) if number.isdecimal() else (key, 1)
 
 
 def _ratio(row: Row, reference: str, wanted: float, text: str) -> Iterator[Target]:

@@ -62,6 +62,12 @@ def test_the_targets_say_what_is_met_and_what_is_missed() -> None:
     }
 
 
+def test_our_node_has_the_same_targets_with_any_number_of_processes() -> None:
+    runs = [a_run(names.FLOOR_FSYNC, 100), a_run(f"{names.OURS_DURABLE}-2", 80, rows_seconds=9.0)]
+    found = [(target.text, target.met) for target in table.targets(table.rows(runs), [])]
+    assert found == [("ct, 4 associations, 2 processes: durable to the floor with fsync", False)]
+
+
 def test_the_tables_are_printed_with_every_receiver_and_block() -> None:
     lines: list[str] = []
     titles = {names.FLOOR: "floor", names.OURS_DURABLE: "ours"}
