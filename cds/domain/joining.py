@@ -33,9 +33,15 @@ class Window:
         before = counts_before(analyte, self.before) if analyte else self.before
         return -before <= moment - self.study <= self.after
 
+    @property
+    def widest(self) -> tuple[datetime, datetime]:
+        """The first and the last moment that are inside for any analyte."""
+        return self.study - max(self.before, LONGEST), self.study + self.after
+
     def may_hold(self, moment: datetime) -> bool:
         """Whether `moment` is inside for any analyte."""
-        return -max(self.before, LONGEST) <= moment - self.study <= self.after
+        begin, end = self.widest
+        return begin <= moment <= end
 
     def joined(self, used: Iterable[LabResult], others: Iterable[LabResult] = ()) -> Records:
         """Values that count, each with the window that it counts by, and their earlier final values.
@@ -46,7 +52,7 @@ class Window:
             As `cds.domain.labs.latest_final` gives them; all lie in the window.
         """
         labs = tuple(self._told(result) for result in used)
-        return Records(labs=labs, earlier=_before(labs, others))
+        return Records(labs=labs, earlier=earlier(labs, others))
 
     def _told(self, result: LabResult) -> LabResult:
         before = counts_before(result.analyte, self.before)
@@ -92,22 +98,26 @@ def across(records: Records) -> Records:
     return replace(
         records,
         labs=used,
-        earlier=_before(used, (*records.earlier, *superseded)),
+        earlier=earlier(used, (*records.earlier, *superseded)),
         rejected=(*records.rejected, *tally.rejected()),
     )
 
 
-def _before(used: Iterable[LabResult], others: Iterable[LabResult]) -> tuple[LabResult, ...]:
-    """Final values of the same analytes from before, one of each time, oldest first."""
+def earlier(used: Iterable[LabResult], others: Iterable[LabResult]) -> tuple[LabResult, ...]:
+    """Final values of the same analytes from before, one of each time, oldest first.
+
+    A correction goes before what it corrects, and what a cancelled result of `others` withdraws is none.
+    """
     latest = {lab.analyte: lab.observed_at for lab in used}
-    earlier = {
+    before = [other for other in others if other.analyte in latest and other.observed_at < latest[other.analyte]]
+    withdrawn = {(other.analyte, other.observed_at) for other in before if other.status is LabStatus.CANCELLED}
+    final = {
         (other.analyte, other.observed_at): other
-        for other in others
-        if other.analyte in latest
-        and other.observed_at < latest[other.analyte]
-        and other.status in (LabStatus.FINAL, LabStatus.CORRECTED)
+        for other in before
+        if other.status is LabStatus.FINAL and (other.analyte, other.observed_at) not in withdrawn
     }
-    return tuple(sorted(earlier.values(), key=lambda lab: lab.observed_at))
+    corrected = {(other.analyte, other.observed_at): other for other in before if other.status is LabStatus.CORRECTED}
+    return tuple(sorted((final | corrected).values(), key=lambda lab: lab.observed_at))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from cds.domain.joining import Search, Tally, search_for
+from cds.domain.joining import SUPERSEDED, Search, Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Arrivals, LabResult, LabStatus, Records, RejectedRecord, TextReport
 from cds.domain.site_codes import SiteCode, site_codes
@@ -206,7 +206,7 @@ def _count_superseded(superseded: Sequence[LabResult], tallies: Sequence[Tally])
     )
     for tally in tallies:
         if files[tally.source]:
-            tally.count("superseded by a later, final or corrected value, or withdrawn", files[tally.source])
+            tally.count(SUPERSEDED, files[tally.source])
 
 
 def _latest_of_each(reports: Sequence[TextReport], tallies: Sequence[Tally]) -> tuple[TextReport, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from cds.domain.joining import Search, Tally
+from cds.domain.joining import SUPERSEDED, Search, Tally
 from cds.domain.labs import latest_final
-from cds.domain.records import LabResult, TextKind, TextReport
+from cds.domain.records import LabResult, Records, TextKind, TextReport
 from cds.domain.same_person import doubt
 from cds.domain.site_codes import SiteCode
 from cds_fhir import moments
@@ -28,15 +28,15 @@ class Join:
     site: Mapping[str, SiteCode]
     tally: Tally = field(default_factory=Tally)
 
-    def labs(self, chart: Chart) -> tuple[LabResult, ...]:
-        """The latest final value of each analyte in the window."""
+    def labs(self, chart: Chart) -> Records:
+        """The latest final value of each analyte in its window, and earlier ones."""
         if chart.outside:
             self.tally.note(f"fhir: {chart.outside} observations", f"outside the window of {self.search.window}")
         found = [result for kept in self._standing(chart.observations) for result in self._values(kept)]
         used, superseded = latest_final(found)
         for result in superseded:
-            self.tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
-        return used
+            self.tally.note(result.source, SUPERSEDED)
+        return self.search.window.joined(used, superseded)
 
     def texts(self, chart: Chart) -> tuple[TextReport, ...]:
         """Every report that stands: the study's own, and priors from before it."""
@@ -79,7 +79,7 @@ class Join:
         except ValueError as error:
             self.tally.note(kept.source, str(error))
             return
-        if not self.search.window.holds(moment):
+        if not self.search.window.may_hold(moment):
             self.tally.note(kept.source, f"outside the window of {self.search.window}")
             return
         status = STATUSES[text(kept.element, "status")]
@@ -88,6 +88,9 @@ class Join:
                 value = value_of(part, status, moment, self.site)
             except ValueError as error:
                 self.tally.note(part.source, str(error))
+                continue
+            if not self.search.window.holds(moment, value.result.analyte):
+                self.tally.note(part.source, f"outside the window of {self.search.window}")
                 continue
             if value.remark:
                 self.tally.note(part.source, value.remark)

@@ -149,10 +149,9 @@ class _People:
         return len(referred | self._direct(kind))
 
     def observations(self, window: Window) -> Iterator[Kept]:
-        """Observations in the window, and those whose time cannot be told."""
-        begin = (window.study - window.before - ZONE_MARGIN).timestamp()
-        end = (window.study + window.after + ZONE_MARGIN).timestamp()
-        yield from self.of("Observation", (begin, end))
+        """Observations in the window of some analyte, and those whose time cannot be told."""
+        begin, end = window.widest
+        yield from self.of("Observation", ((begin - ZONE_MARGIN).timestamp(), (end + ZONE_MARGIN).timestamp()))
 
     def of(self, kind: str, span: tuple[float, float] | None) -> Iterator[Kept]:
         """Current versions of a type."""

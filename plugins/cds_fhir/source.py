@@ -47,7 +47,8 @@ class FhirSettings:
     codes
         The site's table of codes, a CSV file with the columns code, loinc, unit. ``""``: none.
     window_hours_before, window_hours_after
-        Laboratory values count from so long before the start of the study to so long after.
+        Laboratory values count from so long before the start of the study to so long after; those of analytes that
+        change slowly from longer before (`cds.domain.windows`).
     history_days
         How far the first search looks back.
     poll_seconds
@@ -163,8 +164,8 @@ class FhirRecords:
             return _only("the file of FHIR resources cannot be read")
         if chart == Chart():
             tally.note("fhir", "no FHIR resource has the Patient ID of this study by the same issuer")
-        labs, texts = join.labs(chart), join.texts(chart)
-        return Records(labs=labs, texts=texts, rejected=join.tally.rejected())
+        joined, texts = join.labs(chart), join.texts(chart)
+        return joined + Records(texts=texts, rejected=join.tally.rejected())
 
     def arrivals(self, since: str) -> Arrivals:
         """Whose resources came or changed since a position, which is a row number (`cds.ports.Watched`).

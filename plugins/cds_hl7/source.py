@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
-from cds.domain.joining import Tally, search_for
+from cds.domain.joining import SUPERSEDED, Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Arrivals, Identity, Records, RejectedRecord
 from cds.domain.same_person import doubt, identity_of
@@ -98,7 +98,7 @@ class Hl7Records:
             chart.add(letter)
         labs, superseded = latest_final(chart.labs())
         for result in superseded:
-            tally.note(result.source, "superseded by a later, final or corrected value, or withdrawn")
+            tally.note(result.source, SUPERSEDED)
         joined = search.window.joined(labs, superseded)
         return joined + Records(texts=chart.texts(), rejected=tally.rejected())
 

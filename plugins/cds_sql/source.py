@@ -40,7 +40,7 @@ class SqlSettings:
         The site's table of codes, a CSV file with the columns code or name, loinc, unit. ``""``: none.
     window_hours_before, window_hours_after
         Laboratory values, current reports and orders count from so long before the start of the study
-        to so long after.
+        to so long after; values of analytes that change slowly from longer before (`cds.domain.windows`).
     timeout_seconds
         Of one question to the database.
     timezone
@@ -112,8 +112,8 @@ class SqlRecords:
             self._read("labs", labs, search, labs_tally)
         if "reports" in self._views:
             self._read("reports", reports, search, reports_tally)
-        used, texts = labs.used(), reports.texts()
-        return Records(labs=used, texts=texts, rejected=(*labs_tally.rejected(), *reports_tally.rejected()))
+        joined, texts = labs.joined(), reports.texts()
+        return joined + Records(texts=texts, rejected=(*labs_tally.rejected(), *reports_tally.rejected()))
 
     def arrivals(self, since: str) -> Arrivals:
         """Whose rows have an `updated_at` that is not before a position's (`cds.ports.Watched`).

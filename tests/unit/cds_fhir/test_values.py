@@ -8,7 +8,7 @@ import pytest
 
 from cds.domain.records import LabStatus
 
-from .conftest import Join, loinc, observation, patient, quantity, reasons, without
+from .conftest import Join, Json, loinc, observation, patient, quantity, reasons, without
 
 
 def test_a_quantity_with_a_comparator_is_converted_and_keeps_its_range_and_source(join: Join) -> None:
@@ -199,7 +199,7 @@ def test_what_may_mean_something_else_is_not_used(join: Join, said: dict[str, ob
 def test_a_value_outside_the_window_is_counted_and_not_read(join: Join) -> None:
     found = join(
         patient(),
-        *(observation(f"o{day}", effectiveDateTime=f"2026-01-{day:02}T08:00:00Z") for day in range(1, 11)),
+        *(observation(f"o{day}", effectiveDateTime=f"2025-11-{day:02}T08:00:00Z") for day in range(1, 11)),
         observation("near", effectiveDateTime="2026-02-01T13:00:00Z"),
     )
     assert found.labs == ()
@@ -209,3 +209,23 @@ def test_a_value_outside_the_window_is_counted_and_not_read(join: Join) -> None:
             "outside the window of 72 h before to 24 h after the study",
         )
     ]
+
+
+def test_a_value_counts_by_the_window_of_its_analyte_and_says_so_with_the_values_before_it(join: Join) -> None:
+    def creatinine(identity: str, value: float, at: str) -> Json:
+        code, amount = loinc("2160-0"), quantity(value, "mg/dL")
+        return observation(identity, code=code, valueQuantity=amount, effectiveDateTime=at)
+
+    found = join(
+        patient(),
+        creatinine("c1", 0.8, "2026-01-05T12:00:00Z"),
+        creatinine("c2", 0.95, "2026-01-10T12:00:00Z"),
+        creatinine("c0", 0.7, "2025-12-30T12:00:00Z"),
+        observation("o1", 45, effectiveDateTime="2026-01-10T12:00:00Z"),
+    )
+    assert [(lab.analyte.value, lab.value, lab.window_hours) for lab in found.labs] == [("2160-0", 0.95, (720, 24))]
+    assert [lab.value for lab in found.earlier] == [0.8]
+    assert {source for each in found.rejected if "window" in each.reason for source in each.source.split(", ")} == {
+        "fhir:Observation/c0/_history/+1",
+        "fhir:Observation/o1/_history/+1",
+    }

@@ -11,8 +11,9 @@ import pytest
 
 from cds.domain.records import LabStatus, TextKind
 from cds.errors import ConfigError, EvidenceError
+from cds_sql.fold import EARLIER
 
-from .conftest import CRP, LABS, REPORTS, STUDY, Join, crp, fill, reasons, report, source, study_of
+from .conftest import CRP, LABS, REPORTS, STUDY, Cells, Join, crp, fill, reasons, report, source, study_of
 
 
 def test_a_row_of_the_patient_is_a_value_in_the_house_unit(join: Join) -> None:
@@ -274,3 +275,26 @@ def test_sixty_thousand_rows_of_one_patient_are_not_held(file: Path) -> None:
     value, kilobytes = done.stdout.split()
     assert float(value) == 39599.0  # of 10:59:59, the last second of the round that 39,600 rows make
     assert int(kilobytes) < 14_000  # a list of them all takes 22,000, one of a thousand rows 7,000
+
+
+def test_a_value_counts_by_the_window_of_its_analyte_and_says_so_with_the_values_before_it(join: Join) -> None:
+    def creatinine(value: float, at: str, **changes: object) -> Cells:
+        return crp(value, at, code="2160-0", unit="mg/dL", **changes)
+
+    found = join(
+        creatinine(0.7, "2025-12-30T12:00:00Z"),
+        creatinine(0.8, "2026-01-05T12:00:00Z"),
+        creatinine(0.85, "2026-01-06T12:00:00Z"),
+        creatinine(0, "2026-01-06T12:00:00Z", status="cancelled"),
+        creatinine(0.95, "2026-01-10T12:00:00Z"),
+        crp(45, "2026-01-10T12:00:00Z"),
+    )
+    assert [(lab.analyte.value, lab.value, lab.window_hours) for lab in found.labs] == [("2160-0", 0.95, (720, 24))]
+    assert [lab.value for lab in found.earlier] == [0.8]
+    assert ("labs", "outside the window of 72 h before to 24 h after the study: 2 rows") in reasons(found)
+
+
+def test_of_many_earlier_values_the_latest_are_held_over_every_fold(join: Join) -> None:
+    found = join(*(crp(n, f"2026-01-30T{n // 60:02}:{n % 60:02}:00Z") for n in range(1, 1200)))
+    assert [lab.value for lab in found.labs] == [1199]
+    assert [lab.value for lab in found.earlier] == list(range(1199 - EARLIER, 1199))

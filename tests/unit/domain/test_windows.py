@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -83,3 +84,10 @@ def test_of_two_sources_the_latest_final_value_counts_and_the_other_is_told() ->
 def test_one_source_alone_is_joined_as_it_is() -> None:
     records = WINDOW.joined([lab("crp", 120, 4)], [lab("crp", 80, 26)])
     assert across(records) == records
+
+
+def test_a_value_that_was_withdrawn_or_corrected_is_not_among_the_earlier_ones() -> None:
+    cancelled = replace(lab("crp", 0, 30), status=LabStatus.CANCELLED)
+    corrected = replace(lab("crp", 60, 26), status=LabStatus.CORRECTED)
+    others = [lab("crp", 45, 30), cancelled, corrected, lab("crp", 80, 26)]
+    assert [each.value for each in WINDOW.joined([lab("crp", 120, 4)], others).earlier] == [60]
