@@ -15,7 +15,7 @@ from cds.domain.finding import Finding
 from cds.domain.report import Case, Report
 from cds.errors import EvidenceError, UnusableStudy
 from cds.observed import observed_findings
-from cds.ports import Extractor, FusionModel, KnowledgeSource
+from cds.ports import Depending, Extractor, FusionModel, KnowledgeSource
 
 Impression = Callable[[Sequence[Finding], Sequence[Missing]], tuple[str, str]]
 Progress = Callable[[str], None]
@@ -126,10 +126,16 @@ def _limits(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> tuple[
     return tuple(dict.fromkeys([*LIMITS, *calibrated, *(limit for part in evidence for limit in part.limits)]))
 
 
+def looked_at(extractor: Extractor, case: Case) -> Case:
+    """What an extractor is given of a case: images and records, or the images alone where it says so."""
+    alone = isinstance(extractor, Depending) and "records" not in extractor.depends_on
+    return Case(study=case.study) if alone else Case(study=case.study, records=case.records)
+
+
 def try_to_extract(extractor: Extractor, case: Case) -> Evidence | Missing:
     """An extractor that fails costs its modality, and the report says so."""
     try:
-        return extractor.extract(case)
+        return extractor.extract(looked_at(extractor, case))
     except EvidenceError as error:
         gate = Gate(name=f"{extractor.modality} readable", passed=False, reason=str(error))
         return Missing(modality=extractor.modality, reason=str(error), gates=(gate,))

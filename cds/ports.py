@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Literal, Protocol, runtime_checkable
 
 from cds.domain.diagnosis import Diagnosis
 from cds.domain.evidence import Evidence, Missing, Modality
@@ -46,10 +46,12 @@ __all__ = [
     "Archive",
     "ArchivedStudy",
     "Bytes",
+    "CasePart",
     "Checkable",
     "CommitmentReported",
     "CommitmentRequested",
     "Committing",
+    "Depending",
     "Examinable",
     "Extractor",
     "FusionModel",
@@ -207,6 +209,21 @@ class Extractor(Protocol):
         EvidenceError
             When the input is there and should be readable, and is not.
         """
+
+
+CasePart = Literal["study", "records"]
+"""What of a case an extractor may depend on: the images with what stands in them, and the patient's records."""
+
+
+@runtime_checkable
+class Depending(Protocol):
+    """What an `Extractor` may also say: what it depends on; where it says nothing, that is everything.
+
+    It is given the study, and records only where it names them. The evidence of one that names the study alone is
+    used again when nothing but records has come.
+    """
+
+    depends_on: ClassVar[frozenset[CasePart]]
 
 
 @runtime_checkable

@@ -2,12 +2,13 @@
 
 A study is read while it may still be arriving (`cds.service.ahead`), and again when it is complete.
 The second time nothing has to be computed that did not change: the same case gives the same report,
-and the same images and records the same evidence. What is remembered is compared by value.
+and the same images and records the same evidence; an extractor that depends on images alone does not look
+again when records come late. What is remembered is compared by value.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from cds.domain.evidence import Evidence, Missing
 from cds.domain.joining import across
 from cds.domain.report import Case, EncodedReport, Report
 from cds.errors import EvidenceError
-from cds.pipeline import Pipeline, Progress, inputs_hash, try_to_extract
+from cds.pipeline import Pipeline, Progress, inputs_hash, looked_at, try_to_extract
 from cds.report.changes import changes
 from cds.report.content import content_hash
 from cds.report.json_form import JsonReport
@@ -28,8 +29,8 @@ from cds.service import AnalysisResult
 from cds.store import Attempt
 
 _JSON: Final = "application/json"
-_REMEMBERED: Final = 16
-"""Extractions that are kept: four modalities of a study, and of some others that arrive beside it."""
+_REMEMBERED: Final = 32
+"""Extractions that are kept of each extractor: of the last studies, and of the earlier ones they were compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,20 +60,23 @@ class Analysis:
         )
 
 
+_Known = tuple[ports.Extractor, Case, Evidence | Missing]
+
+
 class Memory:
     """What extractors found in the last studies."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[ports.Extractor, Case, Evidence | Missing]] = deque(maxlen=_REMEMBERED)
+        self._kept: defaultdict[int, deque[_Known]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     def extract(self, extractor: ports.Extractor, case: Case) -> Evidence | Missing:
-        """What the extractor finds in the images and records of the case."""
-        looked_at = Case(study=case.study, records=case.records)
-        for known, before, found in self._kept:
-            if known is extractor and before == looked_at:
+        """What the extractor finds in that of the case which it depends on."""
+        given, kept = looked_at(extractor, case), self._kept[id(extractor)]
+        for known, before, found in kept:
+            if known is extractor and before == given:
                 return found
-        found = try_to_extract(extractor, looked_at)
-        self._kept.append((extractor, looked_at, found))
+        found = try_to_extract(extractor, given)
+        kept.append((extractor, given, found))
         return found
 
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from cds.dicom.read import read_studies
 from cds.domain.records import Identity
-from cds.domain.same_person import doubt
-from cds.domain.study import Patient, Study
+from cds.domain.same_person import doubt, identity_of
+from cds.domain.study import Study
 from cds.errors import ArchiveError, OutOfResources
 from cds.ports import Archive, ArchivedStudy, Moving, Peer
 from cds.service.analysis import defect
@@ -70,7 +70,7 @@ class _Gathering:
 
     @property
     def patient(self) -> Identity:
-        return _identity(self.study.patient)
+        return identity_of(self.study.patient)
 
 
 class Priors:
@@ -198,7 +198,7 @@ class Priors:
             _LOG.error("study %s: not fetched for a comparison: %s", uid, error.strerror)
             gathering.reasons.append(NO_ROOM)
             return
-        if suspicion := doubt(gathering.patient, _identity(prior.patient)):
+        if suspicion := doubt(gathering.patient, identity_of(prior.patient)):
             self._cache.drop(uid)
             gathering.reasons.append(f"an earlier study under the same Patient ID was not used: {suspicion}")
             return
@@ -260,15 +260,6 @@ def _read(study_instance_uid: str, files: Sequence[Path]) -> Study:
     if [study.study_instance_uid for study in studies] != [study_instance_uid]:
         raise _Unreadable("what came is not the study that was asked for")
     return studies[0]
-
-
-def _identity(patient: Patient) -> Identity:
-    return Identity(
-        patient_id=patient.patient_id,
-        issuer_of_patient_id=patient.issuer_of_patient_id,
-        birth_date=patient.birth_date,
-        sex=patient.sex,
-    )
 
 
 def _preference(candidate: tuple[Peer, ArchivedStudy]) -> tuple[bool, int, str]:

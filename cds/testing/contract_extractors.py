@@ -20,7 +20,7 @@ from cds.domain.records import LabResult, Records, TextReport
 from cds.domain.report import Case
 from cds.domain.study import Patient, Study
 from cds.errors import EvidenceError
-from cds.ports import Extractor
+from cds.ports import Depending, Extractor
 from cds.testing.phantoms.ct import ct_thorax_phantom
 from cds.testing.phantoms.ecg import ecg_phantom
 from cds.testing.phantoms.patient import CHILD, PhantomStudy
@@ -84,6 +84,15 @@ def the_same_case_gives_the_same_evidence(extractor: Extractor, case: Case) -> N
     assert _evidence(extractor, case) == _evidence(extractor, case)
 
 
+def what_it_does_not_depend_on_changes_nothing(extractor: Extractor, case: Case) -> None:
+    """An extractor that names the study alone says the same whatever the records are."""
+    if not isinstance(extractor, Depending):
+        return
+    assert {"study"} <= extractor.depends_on <= {"study", "records"}, extractor.depends_on
+    if "records" not in extractor.depends_on:
+        assert extractor.extract(Case(study=case.study)) == extractor.extract(case)
+
+
 def a_file_that_is_gone_costs_the_modality_and_no_more(extractor: Extractor, case: Case) -> None:
     """Unreadable images are an `EvidenceError` or Missing, never another exception."""
     gone = tuple(
@@ -112,5 +121,6 @@ CHECKS: Final[tuple[Callable[[Extractor, Case], None], ...]] = (
     observations_are_named_and_have_a_source,
     every_number_is_one,
     the_same_case_gives_the_same_evidence,
+    what_it_does_not_depend_on_changes_nothing,
     a_file_that_is_gone_costs_the_modality_and_no_more,
 )

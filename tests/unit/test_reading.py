@@ -10,16 +10,18 @@ from cds.domain.evidence import Algorithm, Evidence, Missing, Modality, Observat
 from cds.domain.finding import Finding, Knowledge
 from cds.domain.records import Records, TextReport
 from cds.domain.report import Case, EncodedReport, Report
-from cds.domain.study import Study
+from cds.domain.study import Patient, Study
 from cds.domain.vocabulary import FINDINGS
 from cds.errors import EvidenceError
-from cds.pipeline import Pipeline
+from cds.pipeline import Pipeline, try_to_extract
+from cds.ports import CasePart
 from cds.reading import Analysis, Reading
 from cds.store import Attempt, Job
 from cds.store.values import StoredInstance
 from support.images import series_of
 
 ALGORITHM = Algorithm(name="test", version="1")
+STUDY = Study(study_instance_uid="2.25.1", patient=Patient(), series=())
 
 
 class Ct:
@@ -60,8 +62,8 @@ class Writer:
 class Room:
     """A reading with its parts in sight, and the attempts at one study."""
 
-    def __init__(self, folder: Path) -> None:
-        self.ct, self.writer, self.texts = Ct(), Writer(), ()
+    def __init__(self, folder: Path, ct: Ct | None = None) -> None:
+        self.ct, self.writer, self.texts = ct or Ct(), Writer(), ()
         self.images = series_of(folder, "CT", 3).instances
         pipeline = Pipeline(
             software=ALGORITHM,
@@ -120,6 +122,43 @@ def test_what_else_is_known_of_the_study_is_written_but_the_images_are_not_read_
     room.reading(room.attempt())
     room.reading(replace(room.attempt(), held=3, expected=4))
     assert (room.ct.asked, room.writer.written) == (1, 2)
+
+
+class Images(Ct):
+    """Depends on the images alone."""
+
+    depends_on: ClassVar[frozenset[CasePart]] = frozenset({"study"})
+    given: tuple[Records, ...] = ()
+
+    def extract(self, case: Case) -> Evidence | Missing:
+        self.given = (*self.given, case.records)
+        return super().extract(case)
+
+
+def test_a_late_text_has_what_depends_on_records_read_again_and_not_the_images(tmp_path: Path) -> None:
+    room = Room(tmp_path, Images())
+    room.reading(room.attempt())
+    room.texts = (TextReport(report_id="1", text="no nodule"),)
+    room.reading(replace(room.attempt(), revision=2, predecessor="2.25.7"))
+    assert (room.ct.asked, room.writer.written) == (1, 2)
+    room.reading(room.attempt(2))
+    assert room.ct.asked == 2
+
+
+def test_an_extractor_that_names_the_study_alone_is_given_no_records_with_or_without_a_memory(tmp_path: Path) -> None:
+    images = Images()
+    room = Room(tmp_path, images)
+    room.texts = (TextReport(report_id="1", text="no nodule"),)
+    room.reading(room.attempt())
+    try_to_extract(images, Case(study=STUDY, records=room.records_for(STUDY)))
+    assert images.given == (Records(), Records())
+
+
+def test_an_extractor_that_says_nothing_is_given_records_and_asked_again_when_they_change(room: Room) -> None:
+    room.reading(room.attempt())
+    room.texts = (TextReport(report_id="1", text="no nodule"),)
+    room.reading(room.attempt())
+    assert room.ct.asked == 2
 
 
 def test_another_revision_is_written_anew(room: Room) -> None:

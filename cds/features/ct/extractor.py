@@ -27,6 +27,7 @@ from cds.features.ct import gates
 from cds.features.ct.lungs import Lungs, find_lungs
 from cds.features.ct.nodules import CtNodule, find_nodules
 from cds.features.ct.place import Place
+from cds.ports import CasePart
 
 ALGORITHM: Final = Algorithm(name="CDS chest CT nodules", version="1.0.0", card="model-card-ct.md")
 MASS_MM: Final = 30.0
@@ -55,6 +56,7 @@ class ChestCt:
         max_nodules: int = 20
 
     modality: ClassVar[Modality] = Modality.CT
+    depends_on: ClassVar[frozenset[CasePart]] = frozenset({"study"})
 
     def __init__(self, settings: ChestCt.Settings) -> None:
         self._settings = settings

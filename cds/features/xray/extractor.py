@@ -17,6 +17,7 @@ from cds.domain.vocabulary import ANATOMY, FINDINGS
 from cds.errors import EvidenceError
 from cds.features.xray import gates
 from cds.features.xray.model import SHIPPED, Reading, XrayModel
+from cds.ports import CasePart
 
 CARD: Final = "model-card-xray.md"
 _EXTREME: Final = 1.5
@@ -51,6 +52,7 @@ class ChestXray:
         weights: str = ""
 
     modality: ClassVar[Modality] = Modality.XRAY
+    depends_on: ClassVar[frozenset[CasePart]] = frozenset({"study"})
 
     def __init__(self, settings: ChestXray.Settings) -> None:
         self._settings = settings

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from cds import ports
 from cds.discovery import build, installed
-from cds.domain.evidence import Evidence, Missing
+from cds.domain.evidence import Evidence, Missing, Modality
 from cds.domain.labs import ANALYTES
 from cds.domain.records import LabResult, Records, TextKind, TextReport
 from cds.domain.report import Case
 from cds.features.labs_risk.extractor import LabsRisk
-from cds.testing.contract_extractors import CHECKS, full_case, the_same_case_gives_the_same_evidence
+from cds.testing.contract_extractors import (
+    CHECKS,
+    full_case,
+    the_same_case_gives_the_same_evidence,
+    what_it_does_not_depend_on_changes_nothing,
+)
 from support.encoders import encoder
 
 
@@ -53,6 +59,8 @@ class Remembering:
 
     def __init__(self, extractor: ports.Extractor) -> None:
         self.modality = extractor.modality
+        if isinstance(extractor, ports.Depending):
+            self.depends_on = extractor.depends_on
         self._extractor = extractor
         self._read: list[tuple[Case, Evidence | Missing]] = []
 
@@ -77,6 +85,26 @@ def test_every_extractor_keeps_the_contract(
     check: Callable[[ports.Extractor, Case], None],
 ) -> None:
     check(extractor if check is the_same_case_gives_the_same_evidence else remembering, given)
+
+
+class Claims:
+    """Says that it depends on the study alone, and reads a text."""
+
+    modality: ClassVar = Modality.CT
+    depends_on: ClassVar[frozenset[ports.CasePart]] = frozenset({"study"})
+
+    def extract(self, case: Case) -> Evidence | Missing:
+        return Missing(modality=Modality.CT, reason=f"texts: {len(case.records.texts)}")
+
+
+def test_an_extractor_that_says_the_study_alone_and_reads_records_does_not_keep_the_contract(case: Case) -> None:
+    with pytest.raises(AssertionError):
+        what_it_does_not_depend_on_changes_nothing(Claims(), case)
+
+
+def test_the_house_reads_images_without_a_look_at_records() -> None:
+    built = [build(ports.EXTRACTORS, name, ports.Extractor, {}) for name in ("chest_xray", "chest_ct")]
+    assert all(isinstance(each, ports.Depending) and each.depends_on == {"study"} for each in built)
 
 
 def test_the_house_registers_an_extractor_for_each_modality_it_reads() -> None:
