@@ -20,17 +20,15 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code as PydicomCode
 
-from cds.domain.code import Code
 from cds.domain.evidence import Algorithm
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
 from cds.domain.waveform import STORAGE_CLASSES
 from cds.report import sr_codes as codes
-from cds.report.because import told
-from cds.report.chinese import chinese
+from cds.report.figures import figures, notes
 from cds.report.identity import tracking_uid
-from cds.report.wording import base, contributions_sentence, one_line, sentence
+from cds.report.wording import one_line
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
@@ -101,14 +99,7 @@ def _measurements(finding: Finding) -> list[Measurement]:
     Every NUM names its algorithm: a viewer of wide use throws on a NUM without children in a group
     without geometry.
     """
-    numbers: list[tuple[Code, float, str]] = []
-    if finding.probability is not None:
-        numbers.append((codes.PROBABILITY, finding.probability, "1"))
-    if finding.interval is not None:
-        numbers += [(codes.INTERVAL_LOW, finding.interval[0], "1"), (codes.INTERVAL_HIGH, finding.interval[1], "1")]
-    start = base(finding)
-    numbers += [] if start is None else [(codes.BASE, start, "1")]
-    numbers += [(codes.CONTRIBUTIONS[part.modality], part.value, "1") for part in finding.contributions]
+    numbers = [(name, value, "1") for name, value in figures(finding)]
     numbers += [(each.quantity, each.value, each.unit) for each in finding.measurements]
     by = AlgorithmIdentification(name=finding.algorithm.name, version=finding.algorithm.version)
     return [
@@ -119,15 +110,7 @@ def _measurements(finding: Finding) -> list[Measurement]:
 
 def _texts(report: Report, finding: Finding) -> list[TextContentItem]:
     """What a person reads: the sentence in both languages, the reason, the evidence, the calibration set."""
-    items = codes.both(codes.COMMENT, sentence(finding))
-    for name, said in ((codes.REASON, finding.reason), (codes.CALIBRATED_ON, finding.calibrated_on)):
-        items += codes.both(name, (said, chinese(said))) if said else []
-    if finding.contributions:
-        items += codes.both(codes.COMMENT, contributions_sentence(finding))
-    for each in finding.because:
-        english, words = told(report, each)
-        items += codes.both(codes.BECAUSE, (f"{each}: {english}", f"{each}：{words}" if words != each else ""))
-    return items
+    return [item for name, said in notes(report, finding) for item in codes.both(name, said)]
 
 
 def _region(finding: Finding, images: Mapping[str, Instance]) -> ImageRegion:
