@@ -197,7 +197,11 @@ def _plan(settings: Settings, peers: tuple[ports.Peer, ...]) -> NodePlan:
         priors=PriorsPlan(at_most=settings.archives.priors, years=settings.archives.priors_years),
         retry=RetryPolicy(first_seconds=settings.node.retry_seconds, give_up_hours=settings.node.retry_hours),
         commitment=CommitmentPolicy(answer_seconds=settings.node.commitment_seconds),
-        late=LatePlan(poll_seconds=settings.records.poll_seconds, days=settings.records.late_days),
+        late=LatePlan(
+            poll_seconds=settings.records.poll_seconds,
+            days=settings.records.late_days,
+            quiet_seconds=settings.records.late_quiet_seconds,
+        ),
     )
 
 

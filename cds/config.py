@@ -136,12 +136,14 @@ class RecordsSettings(_Section):
     """``[records]``: the sources of labs and reports, and a table for each (``[records.csv]``).
 
     Every `poll_seconds` the sources are asked whose records came; studies of these patients of which something was
-    received in the last `late_days` are read again (0: none).
+    received in the last `late_days` are read again (0: none), when no more has come of a patient for
+    `late_quiet_seconds`, or ten times as long after the first.
     """
 
     sources: tuple[str, ...] = ()
     poll_seconds: Annotated[float, Field(gt=0)] = 10.0
     late_days: Annotated[float, Field(ge=0, le=3660)] = 7.0
+    late_quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
     tables: Tables = Field(default_factory=dict)
 
 

@@ -2,15 +2,16 @@
 
 A source says whose records came (`cds.ports.Watched`). Its position and the studies that are to be read again are
 entered in one transaction, so that a crash between the two loses nothing: the source is asked again from where it
-was. Whether a record counts is for the source to say when the study is read; where nothing that counts is new, no
-revision is made.
+was. Results come in bursts, one message for each analyte: a study waits until nothing more has come of its patient
+for a while, and for ten times as long at most, so that a burst is one revision. Whether a record counts is for the
+source to say when the study is read; where nothing that counts is new, no revision is made.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,9 +27,13 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatePlan:
-    """How often the sources are asked; studies are read again of which something was received in the last `days`."""
+    """How often the sources are asked; studies are read again of which something was received in the last `days`.
+
+    They are when no more records of the patient have come for `quiet_seconds`.
+    """
 
     poll_seconds: float = 10.0
+    quiet_seconds: float = 30.0
     days: float = 7.0
 
 
@@ -47,6 +52,7 @@ class LateRecords:
         self._ledger = ledger
         self._sources = sources if plan.days > 0 else {}
         self._plan = plan
+        self._quiet = timedelta(seconds=plan.quiet_seconds)
         self._clock = clock
         self._troubles: dict[str, str] = {}
         self._stopping = threading.Event()
@@ -70,8 +76,8 @@ class LateRecords:
         return {name: self._troubles.get(name, "") for name in self._sources}
 
     def look(self) -> int:
-        """Ask every source once; how many studies are to be read again."""
-        return sum(self._ask(name, source) for name, source in self._sources.items())
+        """Ask every source once; how many studies are read again now."""
+        return sum(self._ask(name, source) for name, source in self._sources.items()) + self._release()
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -91,15 +97,23 @@ class LateRecords:
             self._trouble(name, defect(f"the records source {name!r}", error))
             return 0
         self._trouble(name, "")
-        for study in studies:
-            _LOG.info("study %s is read again: records of its patient came to %r", study, name)
-        return len(studies)
+        return _told(studies)
+
+    def _release(self) -> int:
+        """Studies that have waited long enough; where the ledger does not take it now, the next look does it."""
+        if self._stopping.is_set():
+            return 0
+        try:
+            return _told(self._ledger.late.release(self._clock(), self._quiet))
+        except CdsError as error:
+            _LOG.error("studies are not read again now: %s", error)
+            return 0
 
     def _enter(self, name: str, since: str, arrivals: Arrivals) -> tuple[str, ...]:
         if arrivals.position == since and not arrivals.patients:
             return ()
         now = self._clock()
-        return self._ledger.late.enter(name, arrivals, now - timedelta(days=self._plan.days), now)
+        return self._ledger.late.enter(name, arrivals, now - timedelta(days=self._plan.days), now, self._quiet)
 
     def _trouble(self, name: str, reason: str) -> None:
         if reason and reason != self._troubles.get(name):
@@ -107,3 +121,9 @@ class LateRecords:
         if not reason and self._troubles.get(name):
             _LOG.warning("late records of %r are seen again", name)
         self._troubles[name] = reason
+
+
+def _told(studies: Sequence[str]) -> int:
+    for study in studies:
+        _LOG.info("study %s is read again: records of its patient came", study)
+    return len(studies)

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from cds.store.database import Database, note, stamp
 from cds.store.deliveries import settle
 from cds.store.report_files import StoredReport
 from cds.store.reports import enter_report, has_report, json_path, last_report, says_the_same
-from cds.store.tables import INSTANCES, REPORTS, STUDIES
+from cds.store.tables import INSTANCES, LATE_STUDIES, REPORTS, STUDIES
 from cds.store.values import Attempt, InstanceState, Job, Receiving, StoredInstance, StudyState
 
 MAX_ATTEMPTS: Final = 3
@@ -130,6 +130,7 @@ class Jobs:
             number = row["attempts"] + 1
             reason = LATE if row["reason"] == LATE else ""
             _move(connection, uid, StudyState.RUNNING, at, reason, attempts=number, reopened=False, late=False)
+            connection.execute(delete(LATE_STUDIES).where(LATE_STUDIES.c.study_instance_uid == uid))
             return self._attempt(connection, job, number, row)
 
     def preview(self, study_instance_uid: str) -> Attempt | None:

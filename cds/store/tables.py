@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 METADATA: Final = MetaData()
 
@@ -168,6 +168,15 @@ WATCHED: Final = Table(
     Column("since", String(32), nullable=False),
 )
 """How far each source of records was looked at, in its own words, and since when it is watched."""
+
+LATE_STUDIES: Final = Table(
+    "late_studies",
+    METADATA,
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), primary_key=True),
+    Column("first_at", String(32), nullable=False),
+    Column("last_at", String(32), nullable=False),
+)
+"""Studies of whose patient records came, the first and the last time, until they are read again."""
 
 EVENTS: Final = Table(
     "events",

@@ -39,6 +39,7 @@ port = {port}
 sources = ["hl7"]
 poll_seconds = 0.5
 late_days = 7
+late_quiet_seconds = 1
 """
 
 

@@ -4,13 +4,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cds.domain.records import Arrivals, Identity
-from cds.errors import EvidenceError
+from cds.errors import EvidenceError, OutOfResources
 from cds.service.late import LatePlan, LateRecords
 from cds.store import Ledger
 
@@ -104,3 +104,20 @@ def test_the_watch_asks_until_it_is_stopped(ledger: Ledger) -> None:
     asked = len(source.asked)
     assert watch.look() == 0
     assert len(source.asked) == asked + 1
+
+
+def test_each_look_has_studies_read_again_that_were_quiet_for_the_planned_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[datetime, timedelta]] = []
+
+    def release(at: datetime, quiet: timedelta) -> tuple[str, ...]:
+        asked.append((at, quiet))
+        if len(asked) == 1:
+            raise OutOfResources("the database is busy")
+        return ("2.25.1",)
+
+    monkeypatch.setattr(ledger.late, "release", release)
+    watch = LateRecords(ledger, {"hl7": Source([])}, LatePlan(quiet_seconds=7), lambda: NOW)
+    assert [watch.look(), watch.look()] == [0, 1]
+    assert asked == [(NOW, timedelta(seconds=7))] * 2

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from cds.domain.records import Arrivals, Identity
 from cds.store import Ledger
 
@@ -184,3 +186,104 @@ def test_an_attempt_after_an_image_came_too_makes_its_report_whatever_the_record
     attempt = book.ledger.jobs.begin(book.job(), book.now)
     assert attempt is not None
     assert attempt.known_inputs == ""
+
+
+QUIET = timedelta(seconds=30)
+
+
+def burst(book: Book, position: str) -> tuple[str, ...]:
+    since = book.now - timedelta(days=7)
+    return book.ledger.late.enter("hl7", Arrivals(position=position, patients=(PATIENT,)), since, book.now, QUIET)
+
+
+def renewals(book: Book, study: str = "2.25.1") -> int:
+    return [detail for _, kind, detail in book.ledger.history(study) if kind == "READY"].count("late records")
+
+
+def test_a_burst_of_records_has_the_study_read_again_once_when_it_is_over(book: Book) -> None:
+    watched(book)
+    delivered(book)
+    for number in range(5):
+        assert burst(book, f"{number + 2}") == ()
+        book.later(seconds=20)
+        assert book.ledger.late.release(book.now, QUIET) == ()
+    assert book.study()["state"] == "REPORTED"
+    book.later(seconds=10)
+    assert book.ledger.late.release(book.now, QUIET) == ("2.25.1",)
+    assert book.ledger.late.release(book.now, QUIET) == ()
+    assert renewals(book) == 1
+
+
+def test_records_that_keep_coming_are_read_after_ten_times_the_quiet(book: Book) -> None:
+    watched(book)
+    delivered(book)
+    released: tuple[str, ...] = ()
+    waited = -20
+    while not released:
+        released = burst(book, f"{waited}")
+        book.later(seconds=20)
+        waited += 20
+    assert (released, waited) == (("2.25.1",), 300)
+
+
+def test_a_kill_while_a_study_waits_loses_neither_the_position_nor_the_study(book: Book) -> None:
+    watched(book)
+    delivered(book)
+    burst(book, "17")
+    book.ledger.close()
+    book.later(seconds=30)
+    with Ledger(book.ledger.data_dir) as again:
+        assert again.late.position("hl7", book.now) == "17"
+        assert again.late.release(book.now, QUIET) == ("2.25.1",)
+        assert [job.study_instance_uid for job in again.jobs.open_jobs()] == ["2.25.1"]
+
+
+def test_an_entry_that_fails_leaves_position_and_waiting_studies_as_they_were(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    watched(book)
+    delivered(book)
+    with monkeypatch.context() as patched:
+        patched.setattr("cds.store.late._move_on", fail)
+        with pytest.raises(RuntimeError):
+            burst(book, "17")
+    assert book.ledger.late.position("hl7", book.now) == "1"
+    book.later(hours=1)
+    assert book.ledger.late.release(book.now, QUIET) == ()
+
+
+def test_an_attempt_that_begins_while_the_study_waits_has_seen_the_records(book: Book) -> None:
+    watched(book)
+    delivered(book)
+    burst(book, "2")
+    book.arrive(2)
+    book.complete()
+    book.ledger.jobs.begin(book.job(), book.now)
+    book.later(hours=1)
+    assert book.ledger.late.release(book.now, QUIET) == ()
+    assert renewals(book) == 0
+
+
+def test_records_that_come_while_the_analysis_runs_have_it_made_again_once_they_are_quiet(book: Book) -> None:
+    watched(book)
+    book.arrive()
+    book.complete()
+    job = book.job()
+    book.ledger.jobs.begin(job, book.now)
+    burst(book, "2")
+    book.ledger.jobs.report(job, book.report(job), ["pacs"], book.now)
+    assert book.ledger.jobs.open_jobs() == ()
+    book.later(seconds=30)
+    assert book.ledger.late.release(book.now, QUIET) == ("2.25.1",)
+    assert book.job().generation == job.generation + 1
+
+
+def test_a_clock_that_was_set_back_does_not_hold_a_study_up(book: Book) -> None:
+    watched(book)
+    delivered(book)
+    burst(book, "2")
+    book.later(hours=-2)
+    assert book.ledger.late.release(book.now, QUIET) == ("2.25.1",)
