@@ -30,7 +30,7 @@ Word = TypeVar("Word", bound=StrEnum)
 Item = TypeVar("Item", Node, Source)
 SOURCE_FIELDS = frozenset({"key", "text", "doi"})
 NODE_FIELDS = frozenset(
-    {"key", "kind", "en", "zh", "scheme", "code", "synonyms", "loinc", "direction", "prior"},
+    {"key", "kind", "en", "zh", "scheme", "code", "synonyms", "loinc", "direction", "prior", "xrefs"},
 )
 FIGURES: Final = ("sensitivity", "specificity", "lr_positive", "lr_negative")
 EDGE_FIELDS = frozenset({"from", "relation", "to", "source", "where", "grade", "note", *FIGURES})
@@ -156,6 +156,7 @@ def _node(entry: Entry) -> Node:
         loinc=entry.text("loinc", ""),
         direction=direction,
         prior=entry.word("prior", Prior) if "prior" in entry.values else Prior.UNCOMMON,
+        xrefs=entry.texts("xrefs"),
     )
 
 

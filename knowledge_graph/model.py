@@ -18,6 +18,9 @@ class Kind(StrEnum):
     LAB = "lab"
     RISK = "risk"
     EXAMINATION = "examination"
+    SYMPTOM = "symptom"
+    DRUG = "drug"
+    ANATOMY = "anatomy"
 
 
 class Relation(StrEnum):
@@ -31,11 +34,13 @@ class Relation(StrEnum):
     FOLLOWED_BY = "followed_by"
     RISK_FACTOR_OF = "risk_factor_of"
     REQUIRES = "requires"
+    LOCATED_IN = "located_in"
 
 
-OBSERVED = frozenset({Kind.FINDING, Kind.LAB, Kind.RISK, Kind.DISEASE})
+OBSERVED = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM, Kind.RISK, Kind.DRUG, Kind.DISEASE})
+MANIFEST = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM, Kind.DISEASE})
 ENDS: dict[Relation, tuple[frozenset[Kind], frozenset[Kind]]] = {
-    Relation.MANIFESTS_AS: (frozenset({Kind.DISEASE}), frozenset({Kind.FINDING, Kind.LAB, Kind.DISEASE})),
+    Relation.MANIFESTS_AS: (frozenset({Kind.DISEASE}), MANIFEST),
     Relation.SUGGESTS: (OBSERVED, frozenset({Kind.DISEASE})),
     Relation.ARGUES_AGAINST: (OBSERVED, frozenset({Kind.DISEASE})),
     Relation.IS_A: (frozenset(Kind), frozenset(Kind)),
@@ -43,6 +48,7 @@ ENDS: dict[Relation, tuple[frozenset[Kind], frozenset[Kind]]] = {
     Relation.FOLLOWED_BY: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.EXAMINATION})),
     Relation.RISK_FACTOR_OF: (OBSERVED, frozenset({Kind.DISEASE})),
     Relation.REQUIRES: (frozenset({Kind.DISEASE}), frozenset({Kind.FINDING})),
+    Relation.LOCATED_IN: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.ANATOMY})),
 }
 """The kinds that may stand at either end of a relation."""
 
@@ -103,6 +109,9 @@ class Node:
         same), and ``"high"``, ``"low"`` or ``"normal"``.
     prior
         For a disease.
+    xrefs
+        The same concept elsewhere, e.g. ``"ICD10CM:J84.112"``, ``"DOID:0050156"``, ``"HP:0002094"``. Nothing is
+        concluded from them, so they are no part of the graph's hash.
     """
 
     key: str
@@ -112,6 +121,7 @@ class Node:
     loinc: str = ""
     direction: str = ""
     prior: Prior = Prior.UNCOMMON
+    xrefs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,9 @@ LOG_PRIOR: Final[Mapping[Prior, float]] = MappingProxyType({Prior.COMMON: 0.0, P
 LEAK: Final = 0.05
 """How often a finding is there that the graph does not connect with the disease: chance, or another disease."""
 
+COMMON_ANYWAY: Final = 0.2
+"""The same for a symptom: patients with any thoracic disease cough; few sources say how many."""
+
 LARGEST: Final = math.log(20.0)
 """No single finding counts for more: few tests in this field have a likelihood ratio beyond 20."""
 
@@ -153,7 +156,8 @@ class Differential:
         elif edge.relation is Relation.RISK_FACTOR_OF:
             ratio = 1.0 + 3.0 * _often(strength)
         else:
-            ratio = max(_often(strength), LEAK) / max(self._frequency(_observable(path)), LEAK)
+            leak = self._leak(_observable(path))
+            ratio = max(_often(strength), leak) / max(self._frequency(_observable(path)), leak)
         return max(-LARGEST, min(LARGEST, math.log(max(ratio, 1e-6))))
 
     def _weight_of_absence(self, path: tuple[Edge, ...], key: str) -> float:
@@ -177,9 +181,12 @@ class Differential:
             for disease in self._diseases:
                 path = self._path(disease, key)
                 manifest = path and _weighed(path).relation in {Relation.MANIFESTS_AS, Relation.SUGGESTS}
-                shares.append(_often(_weighed(path).strength) if manifest else LEAK)
+                shares.append(_often(_weighed(path).strength) if manifest else self._leak(key))
             self._background[key] = min(sum(shares) / len(shares), 0.95)
         return self._background[key]
+
+    def _leak(self, key: str) -> float:
+        return COMMON_ANYWAY if self.network.nodes[key].kind is Kind.SYMPTOM else LEAK
 
 
 def _links(network: Network, disease: str) -> dict[str, tuple[Edge, ...]]:
