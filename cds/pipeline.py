@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cds.compared import compared
@@ -56,9 +56,10 @@ class Pipeline:
         progress("fusing")
         fused = self.fusion.fuse(case, evidence, missing)
         findings = (*fused, *observed_findings(evidence, fused))
-        progress("consulting knowledge")
-        knowledge = tuple(source.consult(case, evidence, findings) for source in self.knowledge)
         comparisons = self._compare(case, evidence, progress)
+        progress("consulting knowledge")
+        known = replace(case, comparisons=comparisons)
+        knowledge = tuple(source.consult(known, evidence, findings) for source in self.knowledge)
         return Report(
             case=case,
             created_at=started_at,

@@ -19,6 +19,9 @@ CITATION: Final = "MacMahon H et al. Radiology 2017;284:228-243, Table 1. doi:10
 MINIMUM_AGE_YEARS: Final = 35.0
 """The guideline is not meant for patients younger than 35 years (Table 1, footnote; General considerations)."""
 
+TABLE_A: Final = "Table 1A (solid nodules)"
+TABLE_B: Final = "Table 1B (subsolid nodules)"
+
 SMALL_BELOW_MM: Final = 6
 """Below 6 mm (100 mm3) the risk of cancer is under 1 %: the first column of Table 1."""
 LARGE_ABOVE_MM: Final = 8
@@ -73,6 +76,19 @@ _PART_SOLID = (
     "year for 5 years",
     "3至6个月复查CT以确认是否持续存在；如无变化且实性成分小于6毫米，每年复查CT共5年",
 )
+_PART_SOLID_6 = (
+    "CT at 3 to 6 months to see whether it persists; a part-solid nodule that persists with a solid component of 6 mm"
+    " or more is highly suspicious",
+    "3至6个月复查CT以确认是否持续存在；实性成分达6毫米及以上且持续存在的部分实性结节高度可疑",
+)
+_PART_SOLID_8 = (
+    "PET/CT, biopsy or resection, because the solid component is larger than 8 mm",
+    "实性成分大于8毫米，建议行PET/CT、活检或切除",
+)
+_LIKE_LYMPH_NODE = (
+    "no follow-up CT, also above 6 mm, because place and shape are those of an intrapulmonary lymph node",
+    "位置和形态符合肺内淋巴结，即使大于6毫米也无需随访CT",
+)
 _SUBSOLID_SMALL = (
     "CT at 3 to 6 months; if stable, consider CT at 2 and 4 years",
     "3至6个月复查CT；如稳定，考虑2年和4年复查CT",
@@ -121,7 +137,7 @@ def rounded_mm(diameter_mm: float) -> int:
     >>> rounded_mm(5.4), rounded_mm(5.5), rounded_mm(8.4), rounded_mm(8.5)
     (5, 6, 8, 9)
     """
-    return math.floor(diameter_mm + 0.5)
+    return math.floor(round(diameter_mm, 6) + 0.5)
 
 
 def size_of(diameter_mm: float) -> Size:
@@ -132,7 +148,14 @@ def size_of(diameter_mm: float) -> Size:
     return Size.MIDDLE if whole <= LARGE_ABOVE_MM else Size.LARGE
 
 
-def advise(kind: NoduleType, diameter_mm: float, *, multiple: bool, risks: tuple[Risk, ...]) -> tuple[Advice, ...]:
+def advise(
+    kind: NoduleType,
+    diameter_mm: float,
+    *,
+    multiple: bool,
+    risks: tuple[Risk, ...],
+    solid_mm: float | None = None,
+) -> tuple[Advice, ...]:
     """The cells of the table that hold: for solid nodules one for each risk, for subsolid ones a single cell.
 
     Parameters
@@ -141,15 +164,30 @@ def advise(kind: NoduleType, diameter_mm: float, *, multiple: bool, risks: tuple
         Mean of long and short axis of the nodule (of the largest one, where there are several).
     risks
         The risks that are possible: both, where the patient's risk is not known.
+    solid_mm
+        Mean diameter of the solid component of a part-solid nodule, None where it was not measured.
     """
     number = "multiple" if multiple else "single"
     if kind is NoduleType.SOLID:
         size = size_of(diameter_mm)
-        return tuple(
-            Advice("Table 1A (solid nodules)", f"{number}, {risk}, {size}", SOLID[multiple, risk, size])
-            for risk in risks
-        )
+        return tuple(Advice(TABLE_A, f"{number}, {risk}, {size}", SOLID[multiple, risk, size]) for risk in risks)
     small = rounded_mm(diameter_mm) < SMALL_BELOW_MM
+    if kind is NoduleType.PART_SOLID and not small and not multiple and solid_mm is not None:
+        return (_by_solid_component(rounded_mm(solid_mm)),)
     name = "subsolid" if multiple else kind
     row = f"{number}, {name}, {'<6 mm' if small else '>=6 mm'}"
-    return (Advice("Table 1B (subsolid nodules)", row, SUBSOLID[multiple, kind, small]),)
+    return (Advice(TABLE_B, row, SUBSOLID[multiple, kind, small]),)
+
+
+def _by_solid_component(solid_mm: int) -> Advice:
+    """Of a single part-solid nodule of 6 mm or more: the row's comment, and the text of its recommendation."""
+    row = "single, part-solid, >=6 mm, solid component"
+    if solid_mm < SMALL_BELOW_MM:
+        return Advice(TABLE_B, f"{row} <6 mm", _PART_SOLID)
+    if solid_mm <= LARGE_ABOVE_MM:
+        return Advice(TABLE_B, f"{row} >=6 mm (comment of the row)", _PART_SOLID_6)
+    return Advice(TABLE_B, f"{row} >8 mm (text on solitary part-solid nodules)", _PART_SOLID_8)
+
+
+LIKE_LYMPH_NODE: Final = Advice("Perifissural Nodules (text)", "typical intrapulmonary lymph node", _LIKE_LYMPH_NODE)
+"""At a fissure or the pleura, solid, smooth, oval, lentiform or triangular."""

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from cds.domain.evidence import Algorithm, Evidence
 from cds.domain.finding import Finding, Knowledge, PathStep, Statement, StatementKind
 from cds.domain.report import Case
-from knowledge_graph.graph import Network
 from knowledge_graph.guidelines import recommend
-from knowledge_graph.load import OWN_FILES, load
-from knowledge_graph.model import Edge, Graph, Relation
+from knowledge_graph.model import Edge, Relation
 from knowledge_graph.observations import Seen, contradictions, seen
+from knowledge_graph.opening import open_network
 from knowledge_graph.query import Candidate, Differential
 from knowledge_graph.wording import differential_text, follow_up_text
 
 NAME: Final = "thorax-graph"
-VERSION: Final = "1.1.0"
+VERSION: Final = "1.2.0"
 CARD: Final = "docs/knowledge-graph.md"
 EXAMINED: Final = 3
 """For so many of the likeliest diseases the next examinations are named."""
@@ -35,24 +33,27 @@ class ThoraxGraph:
         Attributes
         ----------
         path
-            A folder of graph files, or the URL of a database that ``cds kg build`` wrote; empty: the
-            files that come with the software.
+            A folder of graph files or of arrays (``cds kg pack``), or the URL of a database that
+            ``cds kg build`` wrote; empty: the files that come with the software.
         data_dir
             Filled by the host; not used.
         max_statements
             At most so many statements of each kind.
+        screening_descriptions
+            Study descriptions (0008,1030) by which the site names its lung cancer screening CT; case does not count.
         """
 
         path: str = ""
         data_dir: str = ""
         max_statements: int = 8
+        screening_descriptions: tuple[str, ...] = ()
 
     def __init__(self, settings: Settings):
         self._most = settings.max_statements
-        graph = open_graph(settings.path)
-        self._network = Network(graph)
+        self._screening = settings.screening_descriptions
+        self._network = open_network(settings.path, settings.imported)
         self._differential = Differential(self._network)
-        self._algorithm = Algorithm(name=NAME, version=VERSION, sha256=graph.sha256, card=CARD)
+        self._algorithm = Algorithm(name=NAME, version=VERSION, sha256=self._network.sha256, card=CARD)
 
     def consult(self, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Knowledge:
         """Statements with paths and citations, and guideline recommendations; see `cds.ports.KnowledgeSource`."""
@@ -68,7 +69,7 @@ class ThoraxGraph:
         return Knowledge(
             algorithm=self._algorithm,
             statements=statements,
-            recommendations=recommend(case, evidence),
+            recommendations=recommend(case, evidence, findings, self._screening),
         )
 
     def _statement(self, candidate: Candidate, observed: Seen) -> Statement:
@@ -126,21 +127,6 @@ class ThoraxGraph:
             )
             for edge in edges
         )
-
-
-def open_graph(path: str) -> Graph:
-    """The graph of a folder of files, of a database URL, or (``""``) the one that comes with the software.
-
-    Raises
-    ------
-    KnowledgeError
-        When it is not there or wrong.
-    """
-    if "://" in path:
-        from knowledge_graph.store import read  # the database library is loaded only where one is used
-
-        return read(path)
-    return load(Path(path) if path else OWN_FILES)
 
 
 def _because(observed: Seen, keys: Iterable[str]) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ class Case:
         Earlier studies of the same patient, newest first, for a comparison.
     not_compared
         Why there is no comparison, or none with some earlier study; no patient data.
+    comparisons
+        What has changed since the priors, by what was measured in both; the pipeline fills it before it asks knowledge.
     held, expected
         How many instances were here when the study was complete, of how many; 0 where nobody said.
     """
@@ -32,6 +34,7 @@ class Case:
     records: Records = field(default_factory=Records)
     priors: tuple[Study, ...] = ()
     not_compared: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     held: int = 0
     expected: int = 0
 
