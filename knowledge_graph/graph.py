@@ -32,6 +32,11 @@ class Network:
         for edge in graph.edges:
             self._directed.add_edge(edge.subject, edge.object, key=edge.relation.value, edge=edge)
 
+    @property
+    def sha256(self) -> str:
+        """The hash of the content; see `Graph.sha256`."""
+        return self.graph.sha256
+
     def find(self, name: str) -> Node:
         """The concept called `name`: a key, a label in either language, a synonym or a code (``"SCT:60046008"``).
 

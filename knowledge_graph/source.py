@@ -41,12 +41,15 @@ class ThoraxGraph:
             At most so many statements of each kind.
         screening_descriptions
             Study descriptions (0008,1030) by which the site names its lung cancer screening CT; case does not count.
+        imported
+            Sources of the database (``cds kg import``) that take part in the reasoning; no other does.
         """
 
         path: str = ""
         data_dir: str = ""
         max_statements: int = 8
         screening_descriptions: tuple[str, ...] = ()
+        imported: tuple[str, ...] = ()
 
     def __init__(self, settings: Settings):
         self._most = settings.max_statements
