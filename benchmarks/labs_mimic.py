@@ -2,7 +2,7 @@
 
     ./run python benchmarks/labs_mimic.py [--json figures.json] [--rows 100000]
 
-Every event goes through the code that reads a row of a CSV source (`cds_csv.rows.lab_row`), three times: with
+Every event goes through the code that reads a row of a CSV source (`cds.domain.rows.lab_row`), three times: with
 the source's own LOINC codes; with the table of codes that ``cds labs map`` proposes where it is sure; and
 with its other proposals for known names confirmed too, as a person would who looks through the table. What is
 refused is counted by what the event itself is: text, without a unit, of another specimen, or of a quantity that
@@ -29,14 +29,15 @@ from tempfile import TemporaryDirectory
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from cds.domain.cells import moment
 from cds.domain.labs import by_code, fits_specimen, parse_value
 from cds.domain.proposals import Confidence, propose
 from cds.domain.records import LabResult
+from cds.domain.rows import lab_row
 from cds.domain.site_codes import SiteCode
 from cds.domain.study import Patient, Study
-from cds_csv.columns import LABS, Layout, layout
+from cds_csv.columns import LABS, Layout, Row, layout
 from cds_csv.named import names_of
-from cds_csv.rows import lab_row, observed_at
 from cds_csv.source import CsvRecords, CsvSettings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -87,9 +88,9 @@ def events() -> Iterator[Event]:
 
 def normal_form(event: Event, where: Layout, site: Mapping[str, SiteCode]) -> LabResult | str:
     """The event as a source would give it, or the reason why not."""
-    cells = event.cells(own_code=bool(site))
+    row = Row(1, event.cells(own_code=bool(site)), where)
     try:
-        return lab_row(cells, where, observed_at(cells, where, ZONE), "mimic", site).result
+        return lab_row(row, moment(row.cell("observed_at"), ZONE), "mimic", site).result
     except ValueError as error:
         return str(error)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from cds.domain.rows import EITHER
 from cds_csv.tables import TableError
 
 PERSON: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -44,11 +45,6 @@ REPORTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Every column with the other headers that are taken for it; case, spaces and hyphens do not count."""
 
-LABS_REQUIRED: Final = ("patient_id", "value", "unit", "observed_at")
-REPORTS_REQUIRED: Final = ("patient_id", "report_id", "authored_at", "kind", "text")
-EITHER: Final = ("code", "name")
-"""A laboratory table has at least one of the two."""
-
 SHOWN_COLUMNS: Final = 40
 SHOWN_CHARACTERS: Final = 30
 
@@ -64,6 +60,19 @@ class Layout:
         """The cell of a row, stripped; ``""`` where the file has no such column."""
         place = self.places.get(column)
         return cells[place].strip() if place is not None and place < len(cells) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file with a known layout; `number` counts the file's rows."""
+
+    number: int
+    cells: Sequence[str] = field(repr=False)
+    where: Layout
+
+    def cell(self, column: str) -> str:
+        """As `Layout.cell` (`cds.domain.rows.Row`)."""
+        return self.where.cell(self.cells, column)
 
 
 def layout(header: Sequence[str], columns: Mapping[str, tuple[str, ...]], required: Sequence[str]) -> Layout:

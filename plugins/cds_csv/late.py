@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from cds.domain.records import Arrivals, Identity
+from cds.domain.rows import LABS_REQUIRED, REPORTS_REQUIRED
 from cds.errors import EvidenceError
-from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED, Layout
+from cds_csv.columns import LABS, REPORTS, Layout
 from cds_csv.scan import layout_of
 from cds_csv.tables import TableError, rows_of
 

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from cds.domain.joining import Search, Tally, Window
-from cds.domain.records import Identity, LabResult, LabStatus, TextKind, TextReport
+from cds.domain.joining import Search, Tally
+from cds.domain.records import Identity, LabResult, TextKind, TextReport
+from cds.domain.rows import LABS_REQUIRED, REPORTS_REQUIRED, identity, lab_of, report_of
 from cds.domain.same_person import row_doubt
 from cds.domain.site_codes import SiteCode
-from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED, Layout, layout
-from cds_csv.rows import identity, lab_row, observed_at, report_row
+from cds_csv.columns import LABS, REPORTS, Layout, Row, layout
 from cds_csv.tables import TableError, rows_of, text_of
 
 TEXT_LIMIT_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """The rows that carry the study's Patient ID."""
-
-    number: int
-    cells: Sequence[str]
-    where: Layout
 
 
 def labs_of(
@@ -39,26 +29,9 @@ def labs_of(
     TableError
         When the file as a whole cannot be used.
     """
-    found: list[LabResult] = []
-    for row in _rows(path, LABS, LABS_REQUIRED, search, tally):
-        try:
-            moment = observed_at(row.cells, row.where, search.zone)
-            if not search.window.may_hold(moment):
-                tally.count(f"outside the window of {search.window}")
-                continue
-            read = lab_row(row.cells, row.where, moment, f"{tally.source} row {row.number}", site)
-            if not search.window.holds(moment, read.result.analyte):
-                tally.count(f"outside the window of {search.window}")
-                continue
-        except ValueError as error:
-            tally.row(row.number, str(error))
-            continue
-        if read.remark:
-            tally.row(row.number, read.remark)
-        if read.result.status is LabStatus.CANCELLED:
-            tally.count("cancelled")
-        found.append(read.result)
-    return tuple(found)
+    rows = _rows(path, LABS, LABS_REQUIRED, search, tally)
+    found = (lab_of(row, row.number, search, site, tally) for row in rows)
+    return tuple(result for result in found if result is not None)
 
 
 def reports_of(path: Path, search: Search, tally: Tally) -> tuple[TextReport, ...]:
@@ -69,26 +42,9 @@ def reports_of(path: Path, search: Search, tally: Tally) -> tuple[TextReport, ..
     TableError
         When the file as a whole cannot be used.
     """
-    found: list[TextReport] = []
-    for row in _rows(path, REPORTS, REPORTS_REQUIRED, search, tally):
-        try:
-            report = report_row(row.cells, row.where, search.zone, f"{tally.source} row {row.number}")
-        except ValueError as error:
-            tally.row(row.number, str(error))
-            continue
-        if reason := _untimely(report, search.window):
-            tally.count(reason)
-        else:
-            found.append(report)
-    return tuple(found)
-
-
-def _untimely(report: TextReport, window: Window) -> str:
-    if report.authored_at is None:
-        return "without a time"
-    if report.kind is TextKind.PRIOR:
-        return "" if report.authored_at < window.study else "a prior that is not from before the study"
-    return "" if window.holds(report.authored_at) else f"outside the window of {window}"
+    rows = _rows(path, REPORTS, REPORTS_REQUIRED, search, tally)
+    found = (report_of(row, row.number, search, tally) for row in rows)
+    return tuple(report for report in found if report is not None)
 
 
 def named_text(path: Path) -> TextReport:
@@ -143,7 +99,7 @@ def layout_of(
 
 def _rows(
     path: Path, columns: Mapping[str, tuple[str, ...]], required: Sequence[str], search: Search, tally: Tally
-) -> Iterator[Person]:
+) -> Iterator[Row]:
     """The rows of the study's patient. Rows of others are passed over without a look at their other cells."""
     wanted = search.identity
     with rows_of(path) as rows:
@@ -155,19 +111,21 @@ def _rows(
                 continue
             if len(cells) <= place or cells[place].strip() != wanted.patient_id:
                 continue
-            if reason := _refused(cells, where, wanted):
+            row = Row(number, cells, where)
+            if reason := _refused(row, wanted):
                 tally.row(number, reason)
             else:
-                yield Person(number, cells, where)
+                yield row
 
 
-def _refused(cells: Sequence[str], where: Layout, wanted: Identity) -> str:
+def _refused(row: Row, wanted: Identity) -> str:
+    cells, where = row.cells, row.where
     if len(cells) != where.width and any(cell.strip() for cell in cells[where.width :]):
         return f"the row has {len(cells)} cells, the header {where.width}"
     if len(cells) < where.width:
         return f"the row has {len(cells)} cells, the header {where.width}"
     try:
-        row = identity(cells, where)
+        theirs = identity(row)
     except ValueError as error:
         return f"identity: {error}"
-    return row_doubt(wanted, row)
+    return row_doubt(wanted, theirs)

@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 from cds.domain.joining import SUPERSEDED, Search, Tally, search_for
 from cds.domain.labs import latest_final
 from cds.domain.records import Arrivals, LabResult, LabStatus, Records, RejectedRecord, TextReport
+from cds.domain.rows import LABS_REQUIRED, REPORTS_REQUIRED
 from cds.domain.site_codes import SiteCode, site_codes
 from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds_csv import late
-from cds_csv.columns import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
+from cds_csv.columns import LABS, REPORTS
 from cds_csv.scan import check_header, labs_of, named_text, reports_of
 from cds_csv.tables import TABLE_SUFFIXES, TableError
 

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -17,11 +17,22 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from cds.errors import ConfigError
-from cds_sql.cells import Row
 
 ROWS_AT_ONCE: Final = 1000
 _STEPS: Final = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, by column; `number` counts the patient's rows from 1."""
+
+    number: int
+    cells: Mapping[str, object] = field(repr=False)
+
+    def cell(self, column: str) -> object:
+        """A cell as the database gives it (`cds.domain.rows.Row`)."""
+        return self.cells.get(column)
 
 
 class Unanswered(Exception):

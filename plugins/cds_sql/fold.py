@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from cds.domain.joining import SUPERSEDED, Search, Tally, earlier
 from cds.domain.labs import latest_final
-from cds.domain.records import LabResult, LabStatus, Records, TextKind, TextReport
+from cds.domain.records import LabResult, LabStatus, Records, TextReport
+from cds.domain.rows import identity, lab_of, report_of
 from cds.domain.same_person import doubt
 from cds.domain.site_codes import SiteCode
-from cds_sql.cells import Row
-from cds_sql.rows import identity, lab_row, report_row
+from cds_sql.database import Row
 
 _FOLDED_AT: Final = 500
 EARLIER: Final = 100
@@ -40,23 +39,9 @@ class Labs:
         """Look at one row; what is not used is noted."""
         if not _is_about(row, self.search, self.tally):
             return
-        try:
-            moment = row.moment("observed_at", self.search.zone)
-            if not self.search.window.may_hold(moment):
-                self.tally.count(f"outside the window of {self.search.window}")
-                return
-            read = lab_row(row, moment, f"labs row {row.number}", self.site)
-            if not self.search.window.holds(moment, read.result.analyte):
-                self.tally.count(f"outside the window of {self.search.window}")
-                return
-        except ValueError as error:
-            self.tally.row(row.number, str(error))
-            return
-        if read.remark:
-            self.tally.row(row.number, read.remark)
-        if read.result.status is LabStatus.CANCELLED:
-            self.tally.count("cancelled")
-        self._hold(read.result, moment)
+        result = lab_of(row, row.number, self.search, self.site, self.tally)
+        if result is not None:
+            self._hold(result)
 
     def joined(self) -> Records:
         """What counts of all rows."""
@@ -68,8 +53,8 @@ class Labs:
         """Not every row came: nothing counts."""
         self._held, self._earlier = [], ()
 
-    def _hold(self, result: LabResult, moment: datetime) -> None:
-        if self._new >= _FOLDED_AT and self._held[-1].observed_at != moment:
+    def _hold(self, result: LabResult) -> None:
+        if self._new >= _FOLDED_AT and self._held[-1].observed_at != result.observed_at:
             self._fold()
         self._held.append(result)
         self._new += 1
@@ -96,13 +81,8 @@ class Reports:
         """Look at one row; what is not used is noted."""
         if not _is_about(row, self.search, self.tally):
             return
-        try:
-            report = report_row(row, self.search.zone, f"reports row {row.number}")
-        except ValueError as error:
-            self.tally.row(row.number, str(error))
-            return
-        if reason := self._untimely(report):
-            self.tally.count(reason)
+        report = report_of(row, row.number, self.search, self.tally)
+        if report is None:
             return
         # Rows come in the order of their times: a later one is a later version.
         if self._found.pop(report.report_id, None) is not None:
@@ -116,14 +96,6 @@ class Reports:
     def forget(self) -> None:
         """Not every row came: nothing counts."""
         self._found.clear()
-
-    def _untimely(self, report: TextReport) -> str:
-        moment, window = report.authored_at, self.search.window
-        if moment is None:
-            return "without a time"
-        if report.kind is TextKind.PRIOR:
-            return "" if moment < window.study else "a prior that is not from before the study"
-        return "" if window.holds(moment) else f"outside the window of {window}"
 
 
 def _latest_of_each(results: Iterable[LabResult]) -> tuple[LabResult, ...]:

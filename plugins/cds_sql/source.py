@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
+from cds.domain.cells import written
 from cds.domain.joining import Search, Tally, search_for
 from cds.domain.records import Arrivals, Identity, Records, RejectedRecord
+from cds.domain.rows import EITHER, LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
 from cds.domain.site_codes import SiteCode, site_codes
 from cds.domain.study import Study
 from cds.errors import ConfigError, EvidenceError
 from cds_sql.database import Database, Unanswered, View
 from cds_sql.fold import Labs, Reports
-from cds_sql.rows import EITHER, LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
 
 HOURS_LIMIT: Final = 24.0 * 366 * 10
 ARRIVALS_AT_ONCE: Final = 2000
-_COLUMNS: Final = {"labs": (LABS, LABS_REQUIRED), "reports": (REPORTS, REPORTS_REQUIRED)}
+COLUMNS: Final = {
+    "labs": ((*LABS, "updated_at"), LABS_REQUIRED),
+    "reports": ((*REPORTS, "updated_at"), REPORTS_REQUIRED),
+}
+"""The columns that are read, with the names that CSV files have, and those that must be there."""
 _ORDER: Final = {"labs": "observed_at", "reports": "authored_at"}
 
 
@@ -92,7 +97,7 @@ class SqlRecords:
         self._site()
         for key, said in self._views.items():
             try:
-                view = self._connected().view(said, _COLUMNS[key][0])
+                view = self._connected().view(said, COLUMNS[key][0])
             except Unanswered as error:
                 raise ConfigError(f"[records.sql] {key}: {error}") from error
             if lacking := _lacking(key, view):
@@ -131,7 +136,7 @@ class SqlRecords:
         after: dict[str, list[str]] = {}
         try:
             for key, said in self._views.items():
-                view = self._connected().view(said, _COLUMNS[key][0])
+                view = self._connected().view(said, COLUMNS[key][0])
                 if not view.has("updated_at") or not view.has("patient_id"):
                     continue
                 if not since:
@@ -153,7 +158,7 @@ class SqlRecords:
         found: dict[tuple[str, str], None] = {}
         at_begin = at_last = 0
         for row in self._connected().changed(view, begin):
-            updated, person = row.cells.get("updated_at"), (row.text("patient_id"), row.text("issuer"))
+            updated, person = row.cell("updated_at"), (written(row.cell("patient_id")), written(row.cell("issuer")))
             if updated == begin:
                 at_begin += 1
                 same[person] = None
@@ -171,7 +176,7 @@ class SqlRecords:
         """Let a fold take the patient's rows; a view that cannot be read costs that view."""
         taken = 0
         try:
-            view = self._connected().view(self._views[key], _COLUMNS[key][0])
+            view = self._connected().view(self._views[key], COLUMNS[key][0])
             if lacking := _lacking(key, view):
                 tally.note(key, f"the view has no column {', '.join(lacking)}")
                 return
@@ -215,7 +220,7 @@ class SqlRecords:
 
 
 def _lacking(key: str, view: View) -> list[str]:
-    lacking = [name for name in _COLUMNS[key][1] if not view.has(name)]
+    lacking = [name for name in COLUMNS[key][1] if not view.has(name)]
     if key == "labs" and not any(view.has(name) for name in EITHER):
         lacking.append("code or name")
     return lacking

@@ -36,6 +36,8 @@ ROOMS: Sequence[tuple[str, frozenset[str], frozenset[str], frozenset[str]]] = (
         frozenset({"Mismatch", "TableError", "ValueError"}),
         frozenset({"note", "row", "count"}),
     ),
+    ("cds/domain/rows.py", GIVEN_AS, frozenset({"ValueError"}), frozenset({"row", "count"})),
+    ("cds/domain/cells.py", GIVEN_AS, frozenset({"ValueError"}), frozenset()),
     ("plugins/cds_wfdb", GIVEN_AS, frozenset({"RecordingError", "ValueError"}), frozenset()),
     ("plugins/cds_hl7", GIVEN_AS, frozenset({"ValueError"}), frozenset({"note", "_only"})),
     ("plugins/cds_fhir", GIVEN_AS, frozenset({"ValueError", "Unanswered"}), frozenset({"note", "_only"})),

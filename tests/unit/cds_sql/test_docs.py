@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
-from cds_sql.rows import LABS, LABS_REQUIRED, REPORTS, REPORTS_REQUIRED
-from cds_sql.source import SqlSettings
+from cds_sql.source import COLUMNS, SqlSettings
 
 from .conftest import STUDY, source
 
@@ -27,7 +26,7 @@ def test_every_setting_is_on_the_page() -> None:
 
 
 def test_every_column_is_on_the_page() -> None:
-    for key, columns, required in (("labs", LABS, LABS_REQUIRED), ("reports", REPORTS, REPORTS_REQUIRED)):
+    for key, (columns, required) in COLUMNS.items():
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{key}` |"))
         _, _, must, may, _ = row.split("|")
         assert set(required) <= set(re.findall(r"`(\w+)`", must))

@@ -1,10 +1,11 @@
-"""Dates, times and sexes as tables write them; a message never repeats the cell."""
+"""Cells of tables, whatever type their source gives them: texts, times, dates, sexes; a message never repeats one."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Final
 
 _DATE: Final = (
@@ -26,8 +27,19 @@ _SEXES: Final = (
 """DICOM's M, F, O; 0, 1, 2, 9 are ISO/IEC 5218 (GB/T 2261.1)."""
 
 
-def moment(text: str, zone: tzinfo) -> datetime:
-    """A date and time in ISO 8601 (or ``2026/1/31 9:05``), aware; in `zone` where the text names none.
+def written(cell: object) -> str:
+    """A cell as text, stripped; ``""`` where it is None."""
+    if isinstance(cell, str):
+        return cell.strip()
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return "" if cell is None else str(cell).strip()
+
+
+def moment(cell: object, zone: tzinfo) -> datetime:
+    """A date and time, aware; in `zone` where it names none. As text in ISO 8601, or as ``2026/1/31 9:05``.
 
     A date without a time is the start of that day.
 
@@ -36,7 +48,9 @@ def moment(text: str, zone: tzinfo) -> datetime:
     ValueError
         When it is none.
     """
-    found = _MOMENT.fullmatch(unicodedata.normalize("NFKC", text).strip())
+    if isinstance(cell, date):
+        return _told(cell, zone)
+    found = _MOMENT.fullmatch(unicodedata.normalize("NFKC", written(cell)).strip())
     if found is None:
         raise ValueError("the time is not understood; ISO 8601 is wanted, e.g. 2026-01-31T09:05:00+08:00")
     try:
@@ -45,6 +59,15 @@ def moment(text: str, zone: tzinfo) -> datetime:
         return datetime.combine(_day(found), clock, _offset(found["zone"]) or zone)
     except ValueError as error:
         raise ValueError("the time does not exist in the calendar") from error
+
+
+def _told(cell: date, zone: tzinfo) -> datetime:
+    """A time or a date that came as one."""
+    if not YEARS[0] <= cell.year <= YEARS[1]:
+        raise ValueError("the time does not exist in the calendar")
+    if not isinstance(cell, datetime):
+        return datetime.combine(cell, time(), zone)
+    return cell if cell.tzinfo is not None else cell.replace(tzinfo=zone)
 
 
 def _offset(text: str | None) -> tzinfo | None:
@@ -57,15 +80,17 @@ def _offset(text: str | None) -> tzinfo | None:
     return timezone(-span if text[0] == "-" else span)
 
 
-def birth_date(text: str) -> date | None:
-    """A birth date as ``1950-12-31``, ``19501231`` (DICOM) or ``1950/12/31``; None where the cell is empty.
+def birth_date(cell: object) -> date | None:
+    """A birth date; as text ``1950-12-31``, ``19501231`` (DICOM) or ``1950/12/31``. None where the cell is empty.
 
     Raises
     ------
     ValueError
         When it is none.
     """
-    text = unicodedata.normalize("NFKC", text).strip()
+    if isinstance(cell, date):
+        return cell.date() if isinstance(cell, datetime) else cell
+    text = unicodedata.normalize("NFKC", written(cell)).strip()
     if not text:
         return None
     found = _DAY.fullmatch(text)
@@ -84,7 +109,7 @@ def _day(found: re.Match[str]) -> date:
     return date(year, int(found["month"] or found["m"] or found["mm"]), int(found["day"] or found["d"] or found["dd"]))
 
 
-def sex(text: str) -> str:
+def sex(cell: object) -> str:
     """``"M"``, ``"F"``, ``"O"``, or ``""`` where it is not stated.
 
     Raises
@@ -93,6 +118,6 @@ def sex(text: str) -> str:
         When it is something else.
     """
     try:
-        return _SEXES[unicodedata.normalize("NFKC", text).strip().casefold()]
+        return _SEXES[unicodedata.normalize("NFKC", written(cell)).strip().casefold()]
     except KeyError:
         raise ValueError("the sex is not understood; M, F, O or empty is wanted") from None

@@ -1,4 +1,4 @@
-"""One row of a view as a laboratory value or a report."""
+"""One row of a table, of a file or of a database: as a laboratory value, a report, an identity, or why it is none."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
+from cds.domain import cells
+from cds.domain.cells import written
+from cds.domain.joining import Search, Tally, Window
 from cds.domain.labs import Analyte, by_code, by_name, contradicts, convert, fits_specimen, parse_value
 from cds.domain.records import Identity, LabResult, LabStatus, TextKind, TextReport
 from cds.domain.site_codes import SiteCode
-from cds_sql.cells import Row
 
 PERSON: Final = ("patient_id", "issuer", "birth_date", "sex")
 LABS: Final = (
@@ -26,14 +28,13 @@ LABS: Final = (
     "reference_low",
     "reference_high",
     "status",
-    "updated_at",
 )
-REPORTS: Final = (*PERSON, "report_id", "authored_at", "kind", "text", "updated_at")
-"""The columns that are read, with the names that CSV files have; upper and lower case are the same."""
+REPORTS: Final = (*PERSON, "report_id", "authored_at", "kind", "text")
+"""The columns that are read."""
 LABS_REQUIRED: Final = ("patient_id", "value", "unit", "observed_at")
 REPORTS_REQUIRED: Final = ("patient_id", "report_id", "authored_at", "kind", "text")
 EITHER: Final = ("code", "name")
-"""A view of laboratory values has at least one of the two."""
+"""A table of laboratory values has at least one of the two."""
 
 STATUSES: Final[Mapping[str, LabStatus]] = MappingProxyType(
     dict.fromkeys(("", "final", "f", "最终", "已审核"), LabStatus.FINAL)
@@ -41,11 +42,18 @@ STATUSES: Final[Mapping[str, LabStatus]] = MappingProxyType(
     | dict.fromkeys(("corrected", "amended", "c", "更正"), LabStatus.CORRECTED)
     | dict.fromkeys(("cancelled", "canceled", "entered-in-error", "x", "d", "w", "作废"), LabStatus.CANCELLED)
 )
-"""HL7 table 0085 and FHIR observation-status; NULL is final."""
-
+"""HL7 table 0085 and FHIR observation-status; an empty cell is final."""
 FEU_ASSUMED: Final = "; neither FEU nor DDU stated, taken as FEU"
 
+_KINDS: Final = {kind.value: kind for kind in TextKind}
 _LOINC: Final = re.compile(r"\d{1,7}-\d", re.ASCII)
+
+
+class Row(Protocol):
+    """One row of a table."""
+
+    def cell(self, column: str) -> object:
+        """A cell as its source gives it; None or ``""`` where it is empty, or there is no such column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,38 @@ class LabRow:
 
     result: LabResult
     remark: str = ""
+
+
+def lab_of(row: Row, number: int, search: Search, site: Mapping[str, SiteCode], tally: Tally) -> LabResult | None:
+    """The value of a row where it is in the window of its analyte; else None, and `tally` says why."""
+    try:
+        moment = cells.moment(row.cell("observed_at"), search.zone)
+        inside = search.window.may_hold(moment)
+        read = lab_row(row, moment, f"{tally.source} row {number}", site) if inside else None
+    except ValueError as error:
+        tally.row(number, str(error))
+        return None
+    if read is None or not search.window.holds(moment, read.result.analyte):
+        tally.count(f"outside the window of {search.window}")
+        return None
+    if read.remark:
+        tally.row(number, read.remark)
+    if read.result.status is LabStatus.CANCELLED:
+        tally.count("cancelled")
+    return read.result
+
+
+def report_of(row: Row, number: int, search: Search, tally: Tally) -> TextReport | None:
+    """The report of a row: a prior from before the study, another in the window; else None, and `tally` says why."""
+    try:
+        report = report_row(row, search.zone, f"{tally.source} row {number}")
+    except ValueError as error:
+        tally.row(number, str(error))
+        return None
+    if reason := _untimely(report, search.window):
+        tally.count(reason)
+        return None
+    return report
 
 
 def identity(row: Row) -> Identity:
@@ -65,10 +105,10 @@ def identity(row: Row) -> Identity:
         When birth date or sex cannot be understood.
     """
     return Identity(
-        patient_id=row.text("patient_id"),
-        issuer_of_patient_id=row.text("issuer"),
-        birth_date=row.birth_date(),
-        sex=row.sex(),
+        patient_id=written(row.cell("patient_id")),
+        issuer_of_patient_id=written(row.cell("issuer")),
+        birth_date=cells.birth_date(row.cell("birth_date")),
+        sex=cells.sex(row.cell("sex")),
     )
 
 
@@ -80,20 +120,20 @@ def lab_row(row: Row, moment: datetime, source: str, site: Mapping[str, SiteCode
     ValueError
         With the reason: analyte, specimen, status, value or unit; it repeats no cell but a LOINC code.
     """
-    analyte, site_unit = _analyte(row, site)
-    unit = row.text("unit") or site_unit
-    if not fits_specimen(row.text("specimen"), analyte):
+    code, name, said_unit = (written(row.cell(column)) for column in ("code", "name", "unit"))
+    analyte, site_unit = _analyte(code, name, said_unit, site)
+    unit = said_unit or site_unit
+    if not fits_specimen(written(row.cell("specimen")), analyte):
         raise ValueError("the specimen is another than that of the analyte")
-    status = STATUSES.get(row.text("status").casefold())
+    status = STATUSES.get(written(row.cell("status")).casefold())
     if status is None:
         raise ValueError("the status is not known; there are: final, preliminary, corrected, cancelled")
     comparator, value = "", 0.0
     if status is not LabStatus.CANCELLED:
-        comparator, number = parse_value(row.text("value"))
+        comparator, number = parse_value(written(row.cell("value")))
         value = convert(number, unit, analyte)
     low, high, remark = _reference(row, unit, analyte)
-    said = unit + row.text("name")
-    assumed = analyte.key == "d_dimer" and not row.text("code") and "feu" not in said.casefold()
+    assumed = analyte.key == "d_dimer" and not code and "feu" not in (unit + name).casefold()
     result = LabResult(
         analyte=analyte.code,
         value=value,
@@ -116,22 +156,28 @@ def report_row(row: Row, zone: tzinfo, source: str) -> TextReport:
     ValueError
         With the reason: kind, id, text or time.
     """
-    kinds = {kind.value: kind for kind in TextKind}
-    kind = kinds.get(row.text("kind").casefold())
+    kind = _KINDS.get(written(row.cell("kind")).casefold())
     if kind is None:
-        raise ValueError(f"the kind is not known; there are: {', '.join(kinds)}")
-    report_id, text = row.text("report_id"), row.text("text")
+        raise ValueError(f"the kind is not known; there are: {', '.join(_KINDS)}")
+    report_id, text = written(row.cell("report_id")), written(row.cell("text"))
     if not report_id:
         raise ValueError("the report has no report_id")
     if not text:
         raise ValueError("the report has no text")
-    authored = row.moment("authored_at", zone)
+    authored = cells.moment(row.cell("authored_at"), zone)
     return TextReport(report_id=report_id, text=text, kind=kind, authored_at=authored, source=source)
 
 
-def _analyte(row: Row, site: Mapping[str, SiteCode]) -> tuple[Analyte, str]:
+def _untimely(report: TextReport, window: Window) -> str:
+    if report.authored_at is None:
+        return "without a time"
+    if report.kind is TextKind.PRIOR:
+        return "" if report.authored_at < window.study else "a prior that is not from before the study"
+    return "" if window.holds(report.authored_at) else f"outside the window of {window}"
+
+
+def _analyte(code: str, name: str, unit: str, site: Mapping[str, SiteCode]) -> tuple[Analyte, str]:
     """By LOINC, else by the site's table, else by a name; a code that is not known is never read by its name."""
-    code, name, unit = row.text("code"), row.text("name"), row.text("unit")
     found = by_code(code) if code else None
     if found is not None:
         if contradicts(name, unit, found):
@@ -154,7 +200,7 @@ def _analyte(row: Row, site: Mapping[str, SiteCode]) -> tuple[Analyte, str]:
 def _reference(row: Row, unit: str, analyte: Analyte) -> tuple[float | None, float | None, str]:
     """The laboratory's own range in the house unit; a range that cannot be read costs the range, not the value."""
     try:
-        low, high = (_end(row.text(f"reference_{end}"), unit, analyte) for end in ("low", "high"))
+        low, high = (_end(written(row.cell(f"reference_{end}")), unit, analyte) for end in ("low", "high"))
         if low is not None and high is not None and low > high:
             raise ValueError("it ends before it begins")
     except ValueError as error:
