@@ -53,7 +53,7 @@ UREA_NITROGEN_GRAMS_PER_MOLE: Final = 28.014
 """Two atoms of nitrogen, of one molecule of urea."""
 
 RATE: Final = re.compile(
-    r"\b(?:respiratory rate|resp(?:iration)? rate|RR)\s*(?:of|is|was|[:=])?\s*(\d{1,2})(?![\d.]|\s*m?s\b)"
+    r"\b(?:respiratory rate|resp(?:iration)? rate|RR)\s*(?:of|is|was|[:=])?\s*(\d{1,2})(?!\d|\.\d|\s*m?s\b)"
     r"|呼吸(?:频率)?\s*[:：为]?\s*(\d{1,2})\s*次",
     re.IGNORECASE,
 )

@@ -12,7 +12,7 @@ from cds.domain.finding import Recommendation
 from cds.domain.report import Case
 from cds.domain.vocabulary import FINDINGS
 from knowledge_graph.fleischner import NoduleType
-from knowledge_graph.guidelines_nodule import NODULE_ID, SPICULATED, Nodule, measure, nodules_seen
+from knowledge_graph.guidelines_nodule import NODULE_ID, Nodule, measure, nodules_seen
 from knowledge_graph.guidelines_text import Bilingual, is_lung_screening, present, sentence, sentence_zh
 from knowledge_graph.lung_rads import (
     CITATION,
@@ -101,10 +101,7 @@ def _screening(case: Case, evidence: Sequence[Evidence], about: tuple[str, ...])
         )
         yield _recommendation("preconditions: measurement", text, about, applies=False)
     elif nodules or not seen:
-        suspicious = any(SPICULATED.search(item.note.lower()) for item in seen) or any(
-            present(evidence, SUSPICIOUS, now=True)
-        )
-        yield _by_nodules(rated, about, suspicious=suspicious)
+        yield _by_nodules(rated, about, suspicious=any(present(evidence, SUSPICIOUS, now=True)))
     others = list(dict.fromkeys(present(evidence, OTHER, now=True)))
     if others:
         text = (
@@ -204,15 +201,14 @@ def _incomplete(reason: Incomplete, about: tuple[str, ...]) -> Recommendation:
 
 
 def _by_nodules(rated: Sequence[_Rated], about: tuple[str, ...], *, suspicious: bool) -> Recommendation:
-    """One category where it is settled, else those that are possible, each with its management."""
+    """One category where it is settled, else those that are possible, each with its management; see note 14 for 4X."""
     by_nodule: dict[str, list[Rating]] = {}
     for each in rated:
-        by_nodule.setdefault(each.nodule.id, []).extend(each.ratings)
+        raised = suspicious or each.nodule.spiculated
+        by_nodule.setdefault(each.nodule.id, []).extend(map(with_features, each.ratings) if raised else each.ratings)
     order = list(Category)
     lists = [sorted(each, key=lambda rating: order.index(rating.category)) for each in by_nodule.values()]
     ratings = possible(lists)
-    if suspicious:
-        ratings = tuple({rating.category: rating for rating in map(with_features, ratings)}.values())
     told = _told(rated)
     if len(ratings) == 1:
         done = MANAGEMENT[ratings[0].category]

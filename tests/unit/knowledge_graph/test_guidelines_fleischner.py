@@ -1,5 +1,7 @@
 """Whether Fleischner 2017 holds for a case, and which rows the report then names."""
 
+from dataclasses import replace
+
 import pytest
 
 from cds.domain.code import Code
@@ -261,3 +263,68 @@ def test_a_nodule_that_was_named_before_may_be_outside_the_guidelines_scope(more
 )
 def test_a_nodule_that_nobody_named_before_is_taken_as_found_by_chance(more: Evidence) -> None:
     assert all("by chance" not in row.text[0] for row in of(nodule(1, 7.0, 7.0), more=(more,)))
+
+
+@pytest.mark.parametrize(
+    ("note", "row"),
+    [
+        ("solid, perifissural, smooth, triangular", "typical intrapulmonary lymph node"),
+        ("solid, attached to the pleura, smooth, oval", "typical intrapulmonary lymph node"),
+        ("实性，叶间裂旁，边缘光滑，三角形", "typical intrapulmonary lymph node"),
+        ("solid, perifissural", "single, low risk, >8 mm"),
+        ("solid, perifissural, triangular", "single, low risk, >8 mm"),
+        ("part-solid, perifissural, smooth, triangular", "single, part-solid, >=6 mm"),
+        ("solid, smooth, triangular", "single, low risk, >8 mm"),
+    ],
+)
+def test_a_typical_intrapulmonary_lymph_node_needs_no_follow_up_whatever_its_size(note: str, row: str) -> None:
+    assert of(nodule(1, 9.0, 9.0, note=note))[0].row == row
+
+
+def test_a_spiculated_nodule_at_the_fissure_is_no_lymph_node_and_its_risk_is_high() -> None:
+    (found,) = of(nodule(1, 7.0, 7.0, note="solid, perifissural, smooth, oval, spiculated"))
+    assert found.row == "single, high risk, 6-8 mm"
+
+
+def test_beside_another_nodule_a_lymph_node_does_not_count() -> None:
+    node = nodule(1, 9.0, 9.0, note="solid, perifissural, smooth, triangular")
+    low, _ = of(node, nodule(2, 7.0, 7.0))
+    assert low.row == "single, low risk, 6-8 mm"
+    assert low.because == ("chest_ct/nodule/1", "chest_ct/nodule/2")
+
+
+def test_solid_and_subsolid_nodules_together_have_the_rows_of_both() -> None:
+    found = of(nodule(1, 9.0, 9.0), nodule(2, 7.0, 7.0, note="part-solid"))
+    assert [item.row for item in found] == [
+        "multiple, low risk, >8 mm",
+        "multiple, high risk, >8 mm",
+        "multiple, subsolid, >=6 mm",
+    ]
+    assert all("the most suspicious one decides" in item.text[0] for item in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Asbestos exposure.", "Mother had lung cancer", "Family history of lung cancer", "石棉接触史", "家族中有肺癌"],
+)
+def test_exposure_and_family_history_leave_the_high_risk_row_only(text: str) -> None:
+    (found,) = of(nodule(1, 7.0, 7.0), who=case(60.0, text))
+    assert found.row == "single, high risk, 6-8 mm"
+
+
+@pytest.mark.parametrize(
+    "text", ["No family history of lung cancer", "No asbestos exposure", "无石棉接触史", "无肺癌家族史"]
+)
+def test_a_denied_exposure_or_family_history_proves_nothing(text: str) -> None:
+    assert len(of(nodule(1, 7.0, 7.0), who=case(60.0, text))) == 2
+
+
+@pytest.mark.parametrize(
+    ("solid_mm", "words"), [(5.0, "every year"), (7.0, "highly suspicious"), (9.0, "PET/CT, biopsy")]
+)
+def test_a_measured_solid_component_is_used(solid_mm: float, words: str) -> None:
+    whole = nodule(1, 12.0, 12.0, note="part-solid")
+    component = Measurement(quantity=Code("1", "99CDS", "Solid component diameter"), value=solid_mm, unit="mm")
+    (found,) = of(replace(whole, measurements=(component, *whole.measurements)))
+    assert words in found.text[0]
+    assert "mean diameter 12 mm" in found.text[0]
