@@ -39,6 +39,9 @@ COMMON_ANYWAY: Final = 0.2
 LARGEST: Final = math.log(20.0)
 """No single finding counts for more: few tests in this field have a likelihood ratio beyond 20."""
 
+EXPLAINED: Final = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM})
+"""What a disease should explain where it is there; a risk factor or a drug needs no explanation."""
+
 SUPPORT: Final = (Relation.MANIFESTS_AS, Relation.SUGGESTS, Relation.RISK_FACTOR_OF)
 
 
@@ -111,8 +114,9 @@ class Differential:
             path = self._path(disease, key)
             if path:
                 reasons.append(Reason(observed=key, path=path, score=sure * self._weight(path, key)))
-            elif self.network.nodes[key].kind in {Kind.FINDING, Kind.LAB}:
-                total += sure * math.log(LEAK / max(self._frequency(key), LEAK))
+            elif self.network.nodes[key].kind in EXPLAINED:
+                leak = self._leak(key)
+                total += sure * math.log(leak / max(self._frequency(key), leak))
         general = self.network.ascent(disease)
         for key, sure in absent.items():
             if key in general:

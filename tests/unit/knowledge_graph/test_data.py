@@ -19,9 +19,75 @@ def luhn(digits: str) -> int:
     return -sum(value // 10 + value % 10 for value in doubled) % 10
 
 
+VERHOEFF_PRODUCT = [
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    [1, 2, 3, 4, 0, 6, 7, 8, 9, 5],
+    [2, 3, 4, 0, 1, 7, 8, 9, 5, 6],
+    [3, 4, 0, 1, 2, 8, 9, 5, 6, 7],
+    [4, 0, 1, 2, 3, 9, 5, 6, 7, 8],
+    [5, 9, 8, 7, 6, 0, 4, 3, 2, 1],
+    [6, 5, 9, 8, 7, 1, 0, 4, 3, 2],
+    [7, 6, 5, 9, 8, 2, 1, 0, 4, 3],
+    [8, 7, 6, 5, 9, 3, 2, 1, 0, 4],
+    [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
+]
+"""Multiplication in the dihedral group of order ten."""
+
+
+def verhoeff_holds(digits: str) -> bool:
+    """SNOMED CT's check digit (Release File Specification, "Check-digit"): the Verhoeff sum over all digits is 0."""
+    step = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
+    check = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit)
+        for _ in range(place % 8):
+            value = step[value]
+        check = VERHOEFF_PRODUCT[check][value]
+    return check == 0
+
+
+PATTERNS = {
+    "SCT": r"[1-9]\d{5,17}",
+    "DCM": r"\d{6}",
+    "RADLEX": r"RID\d+",
+    "99CDS": r"[a-z0-9_]{1,16}",
+    "ICD10CM": r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?",
+    "HP": r"\d{7}",
+    "DOID": r"\d+",
+}
+"""How a code of each system looks; the systems that this graph uses."""
+
+
+def codes() -> list[tuple[str, str, str]]:
+    own = [(node.key, node.code.scheme, node.code.value) for node in GRAPH.nodes]
+    return own + [(node.key, *xref.split(":", 1)) for node in GRAPH.nodes for xref in node.xrefs]
+
+
+def test_the_verhoeff_sum_knows_right_from_wrong() -> None:
+    """60046008 is pleural effusion (PS3.16); one digit changed and two digits swapped are no identifiers."""
+    assert verhoeff_holds("60046008")
+    assert not verhoeff_holds("60046007") and not verhoeff_holds("60064008")
+
+
+def test_every_code_has_the_pattern_of_its_system() -> None:
+    assert [code for code in codes() if not re.fullmatch(PATTERNS[code[1]], code[2])] == []
+
+
+def test_every_snomed_code_has_a_valid_check_digit() -> None:
+    snomed = [(key, value) for key, scheme, value in codes() if scheme == "SCT"]
+    assert len(snomed) >= 20
+    assert [key for key, value in snomed if not verhoeff_holds(value)] == []
+
+
+def test_cross_references_name_one_concept_only() -> None:
+    external = [(scheme, value) for node in GRAPH.nodes for scheme, value in [x.split(":", 1) for x in node.xrefs]]
+    assert [x for x in set(external) if external.count(x) > 1] == []
+
+
 def test_it_has_the_breadth_that_the_documentation_promises() -> None:
-    assert sum(node.kind is Kind.DISEASE for node in GRAPH.nodes) >= 35
-    assert len(GRAPH.edges) >= 200
+    assert sum(node.kind is Kind.DISEASE for node in GRAPH.nodes) >= 80
+    assert len(GRAPH.edges) >= 700
+    assert {node.kind for node in GRAPH.nodes} == set(Kind)
 
 
 def test_every_concept_of_the_shared_vocabulary_is_a_node() -> None:

@@ -34,7 +34,7 @@ VIGNETTES = [
     ("ipf", "honeycombing bronchiectasis fibrosis", "Am J Respir Crit Care Med 2022;205:e18"),
     ("copd", "emphysema hyperinflation smoking", "GOLD 2023"),
     ("lung_metastasis", "multiple_nodules known_cancer", "RadioGraphics 2001;21(2)"),
-    ("aortic_dissection", "mediastinal_widening", "JAMA 2002;287:2262"),
+    ("aortic_dissection", "mediastinal_widening chest_pain", "JAMA 2002;287:2262"),
     ("silicosis", "micronodules calcification lymphadenopathy silica_exposure", "RadioGraphics 2006;26:59"),
     ("mesothelioma", "pleural_thickening pleural_effusion asbestos_exposure", "AJR 1990;154:487"),
     ("healed_granuloma", "lung_nodule calcification", "Ann Thorac Med 2010;5:67"),
