@@ -118,6 +118,7 @@ def _wait(connection: Connection, uid: str, at: datetime) -> None:
     known = connection.execute(update(LATE_STUDIES).where(here).values(last_at=stamp(at)))
     if not known.rowcount:
         connection.execute(insert(LATE_STUDIES).values(study_instance_uid=uid, first_at=stamp(at), last_at=stamp(at)))
+        note(connection, at, LATE, study_instance_uid=uid, detail="came; it is read again when no more come")
 
 
 def _due(connection: Connection, at: datetime, quiet: timedelta) -> list[str]:

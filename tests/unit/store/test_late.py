@@ -208,6 +208,7 @@ def test_a_burst_of_records_has_the_study_read_again_once_when_it_is_over(book: 
         book.later(seconds=20)
         assert book.ledger.late.release(book.now, QUIET) == ()
     assert book.study()["state"] == "REPORTED"
+    assert [kind for _, kind, _ in book.ledger.history("2.25.1")].count("late records") == 1
     book.later(seconds=10)
     assert book.ledger.late.release(book.now, QUIET) == ("2.25.1",)
     assert book.ledger.late.release(book.now, QUIET) == ()
