@@ -19,15 +19,20 @@ from knowledge_graph.lung_rads import (
     GUIDELINE,
     INCOMPLETE,
     MANAGEMENT,
+    STABLE_AFTER_3,
     TABLE,
+    THREE_MONTHS_DAYS,
     Category,
     Course,
+    Cyst,
     Incomplete,
     Lesion,
     Rating,
     course,
     possible,
     rate,
+    rate_airway,
+    rate_cyst,
     with_features,
 )
 
@@ -100,7 +105,13 @@ def _screening(case: Case, evidence: Sequence[Evidence], about: tuple[str, ...])
             "有结节未测得直径（毫米），分类未定",
         )
         yield _recommendation("preconditions: measurement", text, about, applies=False)
-    elif nodules or not seen:
+    elif any(not each.ratings for each in rated):
+        text = (
+            "a subsegmental airway nodule that grows has no row in the table, so the category is not settled",
+            "亚段气道结节增大在表中无对应条目，分类未定",
+        )
+        yield _recommendation("airway nodule", text, about, applies=False)
+    else:
         yield _by_nodules(rated, about, suspicious=any(present(evidence, SUSPICIOUS, now=True)))
     others = list(dict.fromkeys(present(evidence, OTHER, now=True)))
     if others:
@@ -125,9 +136,29 @@ def _reasons(case: Case, evidence: Sequence[Evidence], rated: Sequence[_Rated]) 
 
 def _rate(nodule: Nodule, comparisons: Sequence[Comparison]) -> Iterable[_Rated]:
     """The nodule rated for what it is made of; as each of the three where that was not determined."""
+    if nodule.airway or nodule.cyst:
+        lesion = _lesion(nodule, nodule.kind or NoduleType.SOLID, comparisons)
+        yield _Rated(nodule, lesion, _apart(nodule, lesion, comparisons))
+        return
     for kind in (nodule.kind,) if nodule.kind else tuple(NoduleType):
         lesion = _lesion(nodule, kind, comparisons)
         yield _Rated(nodule, lesion, rate(lesion))
+
+
+def _apart(nodule: Nodule, lesion: Lesion, comparisons: Sequence[Comparison]) -> tuple[Rating, ...]:
+    """The rating of an airway nodule or an atypical cyst; ``()`` where the table has no row for it."""
+    if nodule.airway:
+        rating = rate_airway(nodule.airway, lesion.course)
+        return (rating,) if rating else ()
+    then = [found for each in comparisons for change in each.changes if (found := _then(change, nodule.id))]
+    if nodule.cyst is Cyst.MULTILOCULAR and then and all(each.cyst is not Cyst.MULTILOCULAR for each in then):
+        return (rate_cyst(Cyst.BECAME_MULTILOCULAR),)
+    if lesion.course in (Course.GROWING, Course.SLOWLY_GROWING):
+        grown = Cyst.MULTILOCULAR_GROWING if nodule.cyst is Cyst.MULTILOCULAR else Cyst.LARGER_CAVITY
+        return (rate_cyst(grown),)
+    if lesion.course is Course.STABLE and (lesion.days or 0) >= THREE_MONTHS_DAYS:
+        return (Rating(Category.PROBABLY_BENIGN, f"category 4A lesion, {STABLE_AFTER_3}"),)
+    return (rate_cyst(nodule.cyst or Cyst.THICK_WALLED),)
 
 
 def _lesion(nodule: Nodule, kind: NoduleType, comparisons: Sequence[Comparison]) -> Lesion:

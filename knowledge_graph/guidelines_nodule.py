@@ -11,6 +11,7 @@ from cds.domain.code import Code
 from cds.domain.evidence import Assertion, Evidence, Modality, Observation
 from cds.domain.vocabulary import FINDINGS
 from knowledge_graph.fleischner import NoduleType
+from knowledge_graph.lung_rads import Cyst, Place
 
 NODULE_ID: Final = "chest_ct/nodule/"
 LONG_AXIS: Final = Code("103339001", "SCT", "Long Axis")
@@ -29,6 +30,10 @@ BENIGN: Final = re.compile(
     r"\b(?:popcorn|central|concentric(?: ring)?|complete) calcification|\bfat-containing\b"
     r"|爆米花样钙化|中心性钙化|同心圆样钙化|完全钙化|含脂肪"
 )
+AIRWAY: Final = re.compile(r"\b(?:endobronchial|endotracheal|airway nodule)\b|支气管内|气管内")
+SUBSEGMENTAL: Final = re.compile(r"\bsubsegmental\b|亚段")
+THICK_WALLED: Final = re.compile(r"\bthick-walled cyst\b|厚壁囊")
+MULTILOCULAR: Final = re.compile(r"\bmultilocular\b|多房")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class Nodule:
         Whether shape (oval, lentiform, triangular) and a smooth margin are those of an intrapulmonary lymph node.
     spiculated, benign
         A spiculated margin; calcification or fat in one of the benign patterns.
+    airway, cyst
+        Where in the airways it lies, or what kind of an atypical cyst it is; None for a nodule of the lung itself.
     """
 
     id: str
@@ -60,6 +67,8 @@ class Nodule:
     like_lymph_node: bool = False
     spiculated: bool = False
     benign: bool = False
+    airway: Place | None = None
+    cyst: Cyst | None = None
 
 
 def nodules_seen(evidence: Sequence[Evidence]) -> tuple[Observation, ...]:
@@ -95,6 +104,8 @@ def measure(item: Observation) -> Nodule | None:
         like_lymph_node=bool(LIKE_LYMPH_NODE.search(note) and SMOOTH.search(note)),
         spiculated=bool(SPICULATED.search(note)),
         benign=bool(BENIGN.search(note)),
+        airway=(Place.SUBSEGMENTAL if SUBSEGMENTAL.search(note) else Place.PROXIMAL) if AIRWAY.search(note) else None,
+        cyst=_cyst(note),
     )
 
 
@@ -103,6 +114,12 @@ def _diameter(lengths: dict[Code, float], named: dict[str, float]) -> float | No
         return (lengths[LONG_AXIS] + lengths[SHORT_AXIS]) / 2.0
     whole = [value for name, value in named.items() if "diameter" in name and "solid component" not in name]
     return whole[0] if whole else lengths.get(LONG_AXIS)
+
+
+def _cyst(note: str) -> Cyst | None:
+    if MULTILOCULAR.search(note):
+        return Cyst.MULTILOCULAR
+    return Cyst.THICK_WALLED if THICK_WALLED.search(note) else None
 
 
 def _kind(item: Observation, note: str) -> NoduleType | None:

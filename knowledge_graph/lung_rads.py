@@ -31,6 +31,7 @@ YEAR_DAYS: Final = 366
 SIX_MONTHS_DAYS: Final = 180
 THREE_MONTHS_DAYS: Final = 90
 """Months of 30 days: from then on an examination counts as the follow-up that a category asked for."""
+STABLE_AFTER_3: Final = "stable or smaller after 3 months"
 JUXTAPLEURAL_BELOW_MM: Final = 10.0
 GROUND_GLASS_FROM_MM: Final = 30.0
 
@@ -332,7 +333,7 @@ def _stable(lesion: Lesion) -> tuple[Rating, ...]:
     if lesion.before is _MIDDLE and days >= SIX_MONTHS_DAYS:
         return (Rating(_LOW, "category 3 lesion, stable or smaller after 6 months"),)
     if lesion.before is _HIGH and days >= THREE_MONTHS_DAYS:
-        return (Rating(_MIDDLE, "category 4A lesion, stable or smaller after 3 months"),)
+        return (Rating(_MIDDLE, f"category 4A lesion, {STABLE_AFTER_3}"),)
     return (Rating(lesion.before, f"category {lesion.before} lesion, stable or smaller"),)
 
 

@@ -144,3 +144,19 @@ def test_two_nodules_are_two_findings() -> None:
     second = Observation(id="chest_ct/nodule/2", concept=FINDINGS["lung_nodule"])
     part = Evidence(modality=Modality.CT, algorithm=ALGORITHM, observations=(NODULE, second))
     assert [finding.id for finding in observed_findings([part], [])] == ["nodule/1", "nodule/2"]
+
+
+def test_knowledge_sees_what_has_changed_since_the_earlier_studies_and_the_report_keeps_the_case() -> None:
+    seen: list[Case] = []
+
+    class Asking(NoKnowledge):
+        def consult(self, case: Case, evidence: Sequence[Evidence], findings: Sequence[Finding]) -> Knowledge:
+            seen.append(case)
+            return super().consult(case, evidence, findings)
+
+    earlier = replace(case().study, study_instance_uid="1.2.2")
+    now = replace(case(), priors=(earlier,))
+    report = replace(pipeline(Ct()), knowledge=(Asking(),)).run(now, NOW)
+    assert seen[0].comparisons == report.comparisons
+    assert [each.study_instance_uid for each in report.comparisons] == ["1.2.2"]
+    assert report.case == now

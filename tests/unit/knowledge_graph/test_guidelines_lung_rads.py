@@ -240,3 +240,56 @@ def test_every_sentence_is_whole_in_both_languages() -> None:
         assert item.text[0].isascii() and item.text[0].endswith(".") and item.text[0][0].isupper()
         assert item.text[1].endswith("。")
         assert item.citation.endswith("doi:10.1016/j.jacr.2023.09.009")
+
+
+@pytest.mark.parametrize(
+    ("note", "row"),
+    [
+        (
+            "solid endobronchial nodule, segmental",
+            "category 4A: airway nodule, segmental or more proximal, at baseline",
+        ),
+        ("endobronchial, subsegmental", "category 2: airway nodule, subsegmental, at baseline"),
+        ("支气管内结节", "category 4A: airway nodule, segmental or more proximal, at baseline"),
+        ("thick-walled cyst", "category 4A: thick-walled cyst"),
+        ("multilocular cyst", "category 4A: multilocular cyst at baseline"),
+    ],
+)
+def test_an_airway_nodule_or_atypical_cyst_is_not_rated_by_its_size(note: str, row: str) -> None:
+    (found,) = recommend(case(), (ct(nodule(1, 5.0, note)),))
+    assert found.row == row
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "row"),
+    [
+        (
+            ("endobronchial", 5.0),
+            ("endobronchial", 5.0),
+            "category 4B: airway nodule, segmental or more proximal, stable",
+        ),
+        (("thick-walled cyst", 12.0), ("multilocular cyst", 12.0), "category 4A: cyst that has become multilocular"),
+        (("multilocular cyst", 12.0), ("multilocular cyst", 15.0), "category 4B: multilocular cyst that grows"),
+        (
+            ("thick-walled cyst", 12.0),
+            ("thick-walled cyst", 15.0),
+            "category 3: thick-walled cyst whose cystic component grows",
+        ),
+        (
+            ("thick-walled cyst", 12.0),
+            ("thick-walled cyst", 12.0),
+            "category 3: category 4A lesion, stable or smaller after 3 months",
+        ),
+    ],
+)
+def test_airway_nodules_and_cysts_are_followed_too(then: tuple[str, float], now: tuple[str, float], row: str) -> None:
+    seen = nodule(1, now[1], now[0])
+    (found,) = recommend(case("Lung screening", "", compared((nodule(1, then[1], then[0]), seen))), (ct(seen),))
+    assert found.row == row
+
+
+def test_a_growing_subsegmental_airway_nodule_is_told_to_have_no_row() -> None:
+    then, now = nodule(1, 4.0, "endobronchial, subsegmental"), nodule(1, 6.0, "endobronchial, subsegmental")
+    (found,) = recommend(case("Lung screening", "", compared((then, now))), (ct(now),))
+    assert not found.applies
+    assert "no row in the table" in found.text[0]
