@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cds.domain.comparison import Change, Comparison
-from cds.domain.evidence import Evidence, Modality
+from cds.domain.evidence import Evidence, Modality, Observation
 from cds.domain.finding import Recommendation
 from cds.domain.report import Case
 from cds.domain.vocabulary import FINDINGS
@@ -50,10 +50,12 @@ OTHER: Final = tuple(
     )
 )
 """Findings that may call for modifier S (note 15, significant and not lung cancer); which ones is our choice."""
+NEAR: Final = 0.12
+"""As shares of the lungs' extent: twice as far as what the comparison takes for one place (`cds.compared`)."""
 MADE_OF: Final = {NoduleType.SOLID: "实性", NoduleType.GROUND_GLASS: "磨玻璃", NoduleType.PART_SOLID: "部分实性"}
 COURSES: Final = {
     Course.BASELINE: "基线",
-    Course.NEW: "新发",
+    Course.NEW: "新发（既往CT未检出）",
     Course.STABLE: "稳定或缩小",
     Course.GROWING: "增大",
     Course.SLOWLY_GROWING: "缓慢增大",
@@ -143,6 +145,29 @@ def _rate(nodule: Nodule, comparisons: Sequence[Comparison]) -> Iterable[_Rated]
     for kind in (nodule.kind,) if nodule.kind else tuple(NoduleType):
         lesion = _lesion(nodule, kind, comparisons)
         yield _Rated(nodule, lesion, rate(lesion))
+        if lesion.course is Course.NEW and not _surely_new(nodule, comparisons):
+            there = replace(lesion, course=Course.BASELINE)
+            yield _Rated(nodule, there, rate(there))
+
+
+def _surely_new(nodule: Nodule, comparisons: Sequence[Comparison]) -> bool:
+    """Whether no nodule of an earlier CT that was matched to nothing may be this one."""
+    for comparison in comparisons:
+        changes = comparison.changes if comparison.modality is Modality.CT else ()
+        here = [each.now for each in changes if each.now and each.now.id == nodule.id]
+        lost = [each.then for each in changes if each.then and not each.now and each.then.id.startswith(NODULE_ID)]
+        if any(_may_be_one(now, then) for now in here for then in lost):
+            return False
+    return True
+
+
+def _may_be_one(now: Observation, then: Observation) -> bool:
+    sides = [item.site.laterality if item.site else None for item in (now, then)]
+    if None not in sides and sides[0] != sides[1]:
+        return False
+    if not now.position or len(now.position) != len(then.position):
+        return True
+    return max(abs(a - b) for a, b in zip(now.position, then.position, strict=True)) <= NEAR
 
 
 def _apart(nodule: Nodule, lesion: Lesion, comparisons: Sequence[Comparison]) -> tuple[Rating, ...]:
@@ -248,8 +273,9 @@ def _by_nodules(rated: Sequence[_Rated], about: tuple[str, ...], *, suspicious: 
     each_en = "; ".join(f"category {rating.category}: {MANAGEMENT[rating.category][0]}" for rating in ratings)
     each_zh = "；".join(f"{rating.category}类：{MANAGEMENT[rating.category][1]}" for rating in ratings)
     text = (
-        f"not settled, because type or solid component was not determined. {each_en} ({told[0]}); {LOOKED_FOR[0]}",
-        f"类型或实性成分未能确定，分类未定。{each_zh}（{told[1]}）；{LOOKED_FOR[1]}",
+        f"not settled, because type, solid component or course was not determined. {each_en} ({told[0]});"
+        f" {LOOKED_FOR[0]}",
+        f"类型、实性成分或变化未能确定，分类未定。{each_zh}（{told[1]}）；{LOOKED_FOR[1]}",
     )
     row = " or ".join(f"category {rating.category}" for rating in ratings)
     return _recommendation(row, text, about)
@@ -263,9 +289,10 @@ def _told(rated: Sequence[_Rated]) -> Bilingual:
     number = len({each.nodule.id for each in rated})
     made_of = largest.nodule.kind
     size, when = f"{largest.nodule.diameter_mm:.1f}", largest.lesion.course
+    unseen = " (not found on the earlier CT)" if when is Course.NEW else ""
     nodules = f"{number} nodule{'' if number == 1 else 's'}"
     return (
-        f"{nodules}, the largest {size} mm, {made_of or 'type not determined'}, {when}",
+        f"{nodules}, the largest {size} mm, {made_of or 'type not determined'}, {when}{unseen}",
         f"结节{number}个，最大{size}毫米，{MADE_OF[made_of] if made_of else '类型未定'}，{COURSES[when]}",
     )
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from cds.domain.comparison import Change, Comparison
-from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation
+from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation, Site
 from cds.domain.finding import Recommendation
 from cds.domain.report import Case
 from cds.domain.study import Patient, Study
-from cds.domain.vocabulary import FINDINGS
+from cds.domain.vocabulary import ANATOMY, FINDINGS
 from knowledge_graph.guidelines import recommend as every_guideline
 from knowledge_graph.guidelines_lung_rads import recommend
 from knowledge_graph.guidelines_nodule import LONG_AXIS, SHORT_AXIS
@@ -293,3 +293,28 @@ def test_a_growing_subsegmental_airway_nodule_is_told_to_have_no_row() -> None:
     (found,) = recommend(case("Lung screening", "", compared((then, now))), (ct(now),))
     assert not found.applies
     assert "no row in the table" in found.text[0]
+
+
+def at(item: Observation, *position: float, side: str = "right") -> Observation:
+    return replace(item, position=position, site=Site(region=ANATOMY["lung"], laterality=ANATOMY[side]))
+
+
+def gone(item: Observation) -> Change:
+    return Change(then=item, now=None)
+
+
+@pytest.mark.parametrize(
+    ("lost", "row"),
+    [
+        (at(nodule(4, 6.4), 0.5, 0.5, 0.6), "category 3 or category 4A"),
+        (at(nodule(4, 6.4)), "category 3 or category 4A"),
+        (at(nodule(4, 6.4), 0.5, 0.5, 0.7), "category 4A: solid nodule, new, 6 to <8 mm"),
+        (at(nodule(4, 6.4), 0.5, 0.5, 0.6, side="left"), "category 4A: solid nodule, new, 6 to <8 mm"),
+    ],
+)
+def test_a_nodule_that_may_be_one_of_before_is_not_called_new(lost: Observation, row: str) -> None:
+    now = at(nodule(1, 6.5), 0.5, 0.5, 0.5)
+    comparison = compared((None, now))
+    comparison = replace(comparison, changes=(*comparison.changes, gone(lost)))
+    (found,) = recommend(case("Lung screening", "", comparison), (ct(now),))
+    assert found.row == row
