@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The knowledge graph: build, look up, query.", no_args_is_help=True)
 
 GraphOption = Annotated[
-    str, typer.Option("--graph", help="Folder of graph files or database URL; default: the graph that comes with cds.")
+    str,
+    typer.Option("--graph", help="Folder of files or arrays, or database URL; default: the graph that comes with cds."),
 ]
 WithOption = Annotated[
     list[str] | None, typer.Option("--with", metavar="NAME", help="An imported source to join; may be repeated.")
@@ -204,6 +205,22 @@ def export(
     written = FORMATS[form](content, credit, file)
     counts = {"nodes": len(content.nodes), "edges": len(content.edges), "files": [str(path) for path in written]}
     _say(as_json, counts, f"{len(content.nodes)} nodes and {len(content.edges)} edges written")
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; arrays that stand there are replaced.")],
+    graph: GraphOption = "",
+    imported: WithOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the graph as arrays that open at once and are shared by worker processes."""
+    from knowledge_graph.arrays import pack as write
+
+    content = _graph(graph, imported)
+    write(content, folder)
+    result = {"nodes": len(content.nodes), "edges": len(content.edges), "sha256": content.sha256}
+    _say(as_json, result, f"{len(content.nodes)} nodes and {len(content.edges)} edges packed")
 
 
 def _licences(place: str, names: list[str], curated: bool) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import networkx
 
@@ -24,13 +25,14 @@ class Network:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self.nodes = {node.key: node for node in graph.nodes}
+        self.nodes: Mapping[str, Node] = {node.key: node for node in graph.nodes}
         self.key_of_code: dict[Code, str] = {node.code: node.key for node in graph.nodes}
-        self._named = _names(graph)
+        self._named = names(graph)
         self._directed: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
         self._directed.add_nodes_from(self.nodes)
         for edge in graph.edges:
             self._directed.add_edge(edge.subject, edge.object, key=edge.relation.value, edge=edge)
+        self._ascents: dict[str, dict[str, tuple[Edge, ...]]] = {}
 
     @property
     def sha256(self) -> str:
@@ -64,39 +66,87 @@ class Network:
 
     def ascent(self, key: str) -> dict[str, tuple[Edge, ...]]:
         """Every concept that `key` is a kind of, itself first, with the is_a edges that lead there."""
-        reached: dict[str, tuple[Edge, ...]] = {key: ()}
-        waiting = [key]
+        if key not in self._ascents:
+            reached: dict[str, tuple[Edge, ...]] = {key: ()}
+            waiting = [key]
+            while waiting:
+                here = waiting.pop(0)
+                for edge in self.outgoing(here, Relation.IS_A):
+                    if edge.object not in reached:
+                        reached[edge.object] = (*reached[here], edge)
+                        waiting.append(edge.object)
+            self._ascents[key] = reached
+        return self._ascents[key]
+
+    def descent(self, keys: Iterable[str]) -> set[str]:
+        """The concepts themselves and every one that is a kind of one of them."""
+        reached, waiting = set(keys), list(keys)
         while waiting:
-            here = waiting.pop(0)
-            for edge in self.outgoing(here, Relation.IS_A):
-                if edge.object not in reached:
-                    reached[edge.object] = (*reached[here], edge)
-                    waiting.append(edge.object)
+            for edge in self.incoming(waiting.pop(), Relation.IS_A):
+                if edge.subject not in reached:
+                    reached.add(edge.subject)
+                    waiting.append(edge.subject)
         return reached
+
+    def keys_of(self, kind: Kind) -> frozenset[str]:
+        """The keys of the nodes of one kind."""
+        return frozenset(node.key for node in self.graph.nodes if node.kind is kind)
 
     def of_kind(self, kind: Kind) -> tuple[Node, ...]:
         """Every node of one kind, by key."""
         return tuple(node for node in self.graph.nodes if node.kind is kind)
 
+    def around(self, key: str, hops: int) -> dict[str, int]:
+        """Every concept within so many edges, walked in either direction, and how many they are; by key."""
+        reached = networkx.single_source_shortest_path_length(self._undirected, key, cutoff=hops)
+        return dict(sorted(reached.items()))
+
     def path(self, start: str, end: str) -> tuple[Edge, ...]:
-        """The shortest chain of edges from one concept to another, walked in either direction.
+        """The cheapest chain of edges from one concept to another, walked in either direction.
+
+        Of chains that cost the same, the one whose next concept comes first by key, from the start on.
 
         Raises
         ------
         KnowledgeError
             When nothing joins them.
         """
+        plain = self._undirected
+        if start not in plain or not plain.adj.get(end):
+            raise nothing_joins(start, end)
+        distance = networkx.single_source_dijkstra_path_length(plain, end, weight="cost")
+        if start not in distance:
+            raise nothing_joins(start, end)
+        edges: list[Edge] = []
+        here = start
+        while here != end:
+            ahead = {
+                key: data for key, data in plain.adj[here].items() if distance[key] + data["cost"] == distance[here]
+            }
+            nearest = min(ahead)
+            edges.append(ahead[nearest]["edge"])
+            here = nearest
+        return tuple(edges)
+
+    @cached_property
+    def _undirected(self) -> networkx.Graph[str]:
+        """One edge between two concepts, the cheapest and of these the first."""
         plain: networkx.Graph[str] = networkx.Graph()
-        for edge in reversed(self.graph.edges):
-            plain.add_edge(edge.subject, edge.object, edge=edge, cost=HOPS.get(edge.relation, 1))
-        try:
-            keys = networkx.shortest_path(plain, start, end, weight="cost")
-        except (networkx.NetworkXNoPath, networkx.NodeNotFound) as error:
-            raise KnowledgeError(f"nothing in the graph joins {start!r} and {end!r}") from error
-        return tuple(plain.edges[pair]["edge"] for pair in pairwise(keys))
+        plain.add_nodes_from(self.nodes)
+        for edge in self.graph.edges:
+            cost = HOPS.get(edge.relation, 1)
+            known = plain.get_edge_data(edge.subject, edge.object)
+            if known is None or cost < known["cost"]:
+                plain.add_edge(edge.subject, edge.object, edge=edge, cost=cost)
+        return plain
 
 
-def _names(graph: Graph) -> dict[str, str]:
+def nothing_joins(start: str, end: str) -> KnowledgeError:
+    """The error where there is no path."""
+    return KnowledgeError(f"nothing in the graph joins {start!r} and {end!r}")
+
+
+def names(graph: Graph) -> dict[str, str]:
     """Every name of every concept; a key wins over a label, a label over a synonym."""
     names: dict[str, str] = {}
     for words in (

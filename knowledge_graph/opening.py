@@ -48,4 +48,8 @@ def open_network(path: str, imported: Sequence[str] = ()) -> Network:
     KnowledgeError
         When it is not there or wrong.
     """
+    if path and "://" not in path and not imported and (Path(path) / "graph.json").is_file():
+        from knowledge_graph.arrays import MappedNetwork
+
+        return MappedNetwork(Path(path))
     return Network(open_graph(path, imported))

@@ -9,7 +9,7 @@ graph have the finding on average. A finding that a disease does not explain cou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -74,8 +74,8 @@ class Differential:
 
     def __init__(self, network: Network):
         self.network = network
-        self._diseases = tuple(node.key for node in network.of_kind(Kind.DISEASE))
-        self._links = {disease: _links(network, disease) for disease in self._diseases}
+        self._diseases = network.keys_of(Kind.DISEASE)
+        self._links: dict[str, dict[str, tuple[Edge, ...]]] = {}
         self._background: dict[str, float] = {}
 
     def rank(self, present: Mapping[str, float], absent: Mapping[str, float] | None = None) -> tuple[Candidate, ...]:
@@ -88,11 +88,21 @@ class Differential:
         """
         seen = _most_specific(self.network, present)
         missing = {key: sure for key, sure in sorted((absent or {}).items()) if key not in seen}
-        possible = [disease for disease in self._diseases if not self._requires(disease) & missing.keys()]
+        possible = [disease for disease in self._reached(seen) if not self._requires(disease) & missing.keys()]
         candidates = [self._judge(disease, seen, missing) for disease in possible]
         found = {candidate.disease: candidate for candidate in candidates if candidate.supporting}
         telling = [candidate for candidate in found.values() if not self._repeats(candidate, found)]
         return tuple(sorted(telling, key=lambda candidate: (-candidate.score, candidate.disease)))
+
+    def _reached(self, keys: Iterable[str]) -> list[str]:
+        """The diseases that some edge joins to the concepts, by key; no other has a reason to be named."""
+        found: set[str] = set()
+        for general in {general for key in keys for general in self.network.ascent(key)}:
+            found.add(general)
+            found.update(edge.subject for edge in self.network.incoming(general, Relation.MANIFESTS_AS))
+            for relation in (Relation.SUGGESTS, Relation.RISK_FACTOR_OF, Relation.ARGUES_AGAINST):
+                found.update(edge.object for edge in self.network.outgoing(general, relation))
+        return sorted(self.network.descent(found & self._diseases) & self._diseases)
 
     def _requires(self, disease: str) -> frozenset[str]:
         """What must be there for a disease to be one, by its definition: where it is absent, so is the disease."""
@@ -137,6 +147,8 @@ class Differential:
 
     def _path(self, disease: str, key: str) -> tuple[Edge, ...]:
         """How the graph joins a disease and an observation: directly, or by what the observation is a kind of."""
+        if disease not in self._links:
+            self._links[disease] = _links(self.network, disease)
         for general, steps in self.network.ascent(key).items():
             link = self._links[disease].get(general)
             if link:
@@ -182,11 +194,13 @@ class Differential:
         """How often the diseases of the graph have a finding, on average."""
         if key not in self._background:
             shares = []
-            for disease in self._diseases:
+            reached = self._reached((key,))
+            for disease in reached:
                 path = self._path(disease, key)
                 manifest = path and _weighed(path).relation in {Relation.MANIFESTS_AS, Relation.SUGGESTS}
                 shares.append(_often(_weighed(path).strength) if manifest else self._leak(key))
-            self._background[key] = min(sum(shares) / len(shares), 0.95)
+            others = self._leak(key) * (len(self._diseases) - len(reached))
+            self._background[key] = min(math.fsum((*shares, others)) / len(self._diseases), 0.95)
         return self._background[key]
 
     def _leak(self, key: str) -> float:
