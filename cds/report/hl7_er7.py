@@ -16,7 +16,8 @@ from cds.report.wording import clean, one_line
 
 ENCODING_CHARACTERS: Final = "^~\\&"
 ESCAPES: Final = str.maketrans(
-    {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\n": "\\.br\\", "\t": " "}
+    {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\t": " "}
+    | dict.fromkeys("\n\u2028\u2029", "\\.br\\")
 )
 """Section 2.7.1; ``\\.br\\`` is a line's end in a formatted text (2.7.6)."""
 CODING_SYSTEMS: Final = {"UMLS": "UML"}

@@ -166,7 +166,7 @@ def test_a_number_has_every_digit_and_no_exponent(value: float, expected: str) -
 def test_every_mark_of_the_encoding_is_escaped() -> None:
     assert line("a|b^c&d~e\\f") == "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f"
     assert line("one\ntwo\rthree") == "one two three"
-    assert formatted(" one\r\ntwo ") == "one\\.br\\two"
+    assert formatted(" one\r\ntwo\u2028three ") == "one\\.br\\two\\.br\\three"
 
 
 def test_empty_components_at_the_end_are_left_out() -> None:
