@@ -7,6 +7,7 @@ these: lists are followed through commas, "or" leaves both sides open, the neare
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,20 @@ NEAR = {
     **dict.fromkeys(("prior", "previous", "recent", "remote", "past"), 25),
     **dict.fromkeys(("had", "potential", "status post", "s p"), 40),
     "not": 60,
+    "hold": 30,
+    "\u2212": 1,
     "不": 1,
     "未": 1,
 }
 """Cues that reach no further than so many characters: they are said of many other things too."""
 ALTERNATIVE_GAP = 40
+WITH = re.compile(r" (?:with|without|to|for|as|when|while|once)(?![a-z])")
+ADVERBIAL = re.compile(
+    r" ?(?:(?:given|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following|until"
+    r"|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|radiographically|per|via|upon)"
+    r"(?![a-z])|\d)"
+)
+"""What follows a cue that looks back here, though its clause goes on: "PE unlikely given a normal D-dimer"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +83,29 @@ class Judge:
         elif "other" in kinds or "other.after" in back:
             subject = "other"
         assertion, resolved = self._assertion(index, target, governing, after)
-        hypothetical = "hypothetical" in kinds and not historical
+        hypothetical = ("hypothetical" in kinds or self._precaution(index, target)) and not historical
         if hypothetical and assertion is Assertion.ABSENT and self._nearest(governing) != "hypothetical":
             hypothetical = False
         if hypothetical and not resolved:
             assertion = Assertion.UNCERTAIN
         return Judgement(assertion, historical, hypothetical, subject, resolved)
 
+    def _precaution(self, index: int, target: Target) -> bool:
+        """Whether the finding is only guarded against: the next word is "prophylaxis"."""
+        return any(
+            "hypothetical.after" in cue.kinds and 0 <= cue.start - target.end <= 1 for cue in self._clauses[index].cues
+        )
+
     def _forward(self, index: int, clause: Clause) -> Iterable[_Cue]:
         """The forward cues of a clause, with their reach."""
         for cue in clause.cues:
+            if self._turned(cue, clause):
+                continue
             link = "link" in cue.kinds
             for kind in cue.kinds:
                 name, _, side = kind.partition(".")
+                if name == "exclusion":
+                    name = "hypothetical" if self._ordered(cue) else "denied"
                 if side == "before" and name in (
                     "denied",
                     "resolved",
@@ -101,6 +121,16 @@ class Judge:
                     if name in ("denied", "historical"):
                         limit = min(limit, self._stopped(cue.end, limit))
                     yield _Cue(cue.start, cue.end, name, min(limit, cue.end + near) if near else limit, link)
+
+    def _ordered(self, exclusion: Hit) -> bool:
+        """Whether what is to be excluded is asked for: the last order or result before it says so."""
+        before = [cue for clause in self._clauses for cue in clause.cues if cue.end <= exclusion.start]
+        kinds = [kind for cue in before for kind in cue.kinds if kind in ("order", "result")]
+        opens = any(
+            clause.start <= exclusion.start and not self._text[clause.start : exclusion.start].strip(" ,")
+            for clause in self._clauses
+        )
+        return kinds[-1] == "order" if kinds else opens
 
     def _stopped(self, start: int, limit: int) -> int:
         """Where a "due to" ends a denial's reach."""
@@ -179,10 +209,19 @@ class Judge:
         if not any(kind.endswith(".before") for kind in cue.kinds):
             return True
         rest = self._text[cue.end : clause.end].strip(" .,;:!?。、)]")
-        if not rest:
+        if not rest or self._turned(cue, clause):
             return True
         covered = len(rest) <= 6 and clause.cues[-1].start >= cue.end
         return covered and not self._targets_between(cue.end, clause.end)
+
+    def _turned(self, cue: Hit, clause: Clause) -> bool:
+        """Whether a cue that may look both ways speaks of what stands before it, and only then goes on."""
+        sides = {kind.partition(".")[2] for kind in cue.kinds}
+        if not {"before", "after"} <= sides or not self._targets_between(clause.start, cue.start):
+            return False
+        if ADVERBIAL.match(self._text, cue.end, clause.end):
+            return True
+        return bool(WITH.match(self._text, cue.end)) and not self._targets_between(cue.end, clause.end)
 
     def _new_statement(self, target: Target, cue: Hit, clause: Clause) -> bool:
         """Whether another finding's statement lies between the target and the cue."""
@@ -254,6 +293,7 @@ class Judge:
                 for t in self._targets
                 if t.at >= cue.end and t.at - cue.end <= ALTERNATIVE_GAP and t.until <= clause.end
             ]
-            if left and right and left[-1].key != right[0].key and target in (left[-1], right[0]):
+            same = left and right and left[-1].key == right[0].key and "uncertain.before" not in cue.kinds
+            if left and right and not same and target in (left[-1], right[0]):
                 return True
         return False

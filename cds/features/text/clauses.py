@@ -21,7 +21,8 @@ _ANY_OR: Final = re.compile(rf"(?<![a-z{CJK}])(?:or|nor|versus|vs)(?![a-z])|(?<=
 _CHINESE: Final = re.compile(rf"[{CJK}]")
 
 GOVERNING: Final = frozenset(
-    f"{name}.before" for name in ("denied", "resolved", "uncertain", "historical", "hypothetical", "family", "other")
+    f"{name}.before"
+    for name in ("denied", "resolved", "uncertain", "historical", "hypothetical", "exclusion", "family", "other")
 )
 
 

@@ -20,6 +20,8 @@ _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]+")
 _LONG_WORD = re.compile(r"[A-Za-z]{8,}")
 _JOINED = re.compile(r"(?<=[a-z])[-'](?=[a-z0-9])|(?<=[0-9])-(?=[a-z])|(?<=\b[a-z])/(?=[a-z]\b)")
 _DASH = re.compile(r" -(?= )")
+_MINUS = re.compile(r"(?<=[ ,;/(])-(?=[a-z]{2})")
+"""A dash right before a word says no: "-cough", "troponin -ve"."""
 _OTHER_MARKS = {
     "\u2019": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2212": "-", "\u2013": "-",
     "\u2014": ",", "【": "[", "】": "]", "〔": "(", "〕": ")", "「": "(", "」": ")", "×": "x", "✕": "x", "／": "/",
@@ -72,7 +74,7 @@ def folder(simplified: Mapping[str, str], correct: Callable[[str], str]) -> Call
     def fold(text: str) -> Folded:
         cased, offsets = _spaced(text)
         cased, offsets = _spelled(cased, offsets, correct)
-        folded = _DASH.sub(" ,", _JOINED.sub(" ", cased.translate(table)))
+        folded = _MINUS.sub("\u2212", _DASH.sub(" ,", _JOINED.sub(" ", cased.translate(table))))
         return Folded(folded, cased, offsets)
 
     return fold

@@ -28,6 +28,8 @@ LATIN: Final = frozenset(string.ascii_letters + string.digits)
 ASIDE: Final = "aside"
 """Words of change that compare something else (`change.aside`)."""
 SHADOW: Final = "shadow"
+_CHOICES: Final = re.compile(r"\(([^()]*\|[^()]*)\)")
+"""Words of a phrase that may stand for each other."""
 IGNORED: Final = "ignore"
 """Stands for a finding in the term group: words that only look like one."""
 
@@ -73,6 +75,7 @@ class Concept:
     site: str
     sized: bool
     lung_only: bool
+    symptom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,10 @@ def _read_general(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
     """Concepts beyond the thorax; a word that is a finding's stays the finding's."""
     for key, value in tables.items():
         phrases.add_all(_table(value), Group.TERM, key, plural=True, unless_named=True)
-    made = {key: Concept("", bool(_table(value).get("sized", False)), False) for key, value in tables.items()}
+    made = {
+        key: Concept("", bool(_table(value).get("sized", False)), False, bool(_table(value).get("symptom", False)))
+        for key, value in tables.items()
+    }
     return {**made, general.TERM: Concept("", False, False)}
 
 
@@ -326,7 +332,17 @@ def _words(table: Table, name: str) -> list[str]:
     value = table.get(name, [])
     if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
         raise TypeError(f"{name!r} is a list of words")
-    return cast(list[str], value)
+    return [phrase for word in cast(list[str], value) for phrase in _spelled_out(word)]
+
+
+def _spelled_out(word: str) -> list[str]:
+    """Every phrase that "(cannot|could not) exclude" stands for; an empty choice leaves its place out."""
+    choices = _CHOICES.search(word)
+    if not choices:
+        return [word]
+    before, after = word[: choices.start()], word[choices.end() :]
+    phrases = (" ".join(f"{before}{choice}{after}".split()) for choice in choices.group(1).split("|"))
+    return [phrase for each in phrases for phrase in _spelled_out(each)]
 
 
 def _text(table: Table, name: str) -> str:

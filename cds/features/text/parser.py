@@ -124,7 +124,8 @@ class _Reader:
     def _mention(self, number: int, target: Target, judgement: Judgement) -> Mention:
         start, end = self._folded.span(target.start, target.end)
         index = self._clause_of(target)
-        asked = judgement.hypothetical or (self._asks and not judgement.historical)
+        told_of = self._words.concepts[target.key].symptom
+        asked = judgement.hypothetical or (self._asks and not told_of and not judgement.historical)
         told = judgement.historical or (self._part.kind in ("history", "comparison") and not judgement.hypothetical)
         assertion = judgement.assertion
         if asked and not told and assertion is Assertion.PRESENT:

@@ -131,11 +131,21 @@ def _ends_sentence(folded: Folded, start: int, mark: re.Match[str]) -> bool:
         case ".":
             return _full_stop(folded, start, at, after)
         case "?":
-            return not (after.isascii() and after.isalpha())
+            return not ((after.isascii() and after.isalpha()) or _asks_ahead(folded, at))
         case "\n":
             return not (after.isascii() and after.islower() and folded.cased[mark.end()].islower())
         case _:
             return True
+
+
+def _asks_ahead(folded: Folded, at: int) -> bool:
+    """Whether the question mark stands before what it asks: "? pneumonia", "film: ? COVID"."""
+    before, after = folded.text[:at].rstrip(" "), folded.cased[at + 1 : at + 4]
+    if not after[:1] == " " or not after[1:2].isalpha() or not after[1:2].isascii():
+        return False
+    if not before or before[-1] in "\n\f.:;,(/-":
+        return True
+    return before != folded.text[:at] and (after[1].islower() or after[1:].isupper())
 
 
 def _full_stop(folded: Folded, start: int, at: int, after: str) -> bool:
