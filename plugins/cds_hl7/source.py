@@ -135,6 +135,7 @@ class _Said:
     message: Message
     segments: tuple[Segment, ...]
     identifier: Identifier
+    named: frozenset[Identifier]
     check: Check
 
     @property
@@ -171,7 +172,7 @@ def _said(kept: Kept, known: Mapping[Identifier, Identifier], tally: Tally) -> I
         if found:
             # The identifier whose issuer is named says most.
             identifier = max(found, key=lambda each: bool(each.issuer))
-            yield _Said(kept, message, segments, identifier, check_of(pid))
+            yield _Said(kept, message, segments, identifier, frozenset(found), check_of(pid))
 
 
 def _patients(message: Message) -> Iterable[tuple[Segment, tuple[Segment, ...]]]:
@@ -182,18 +183,26 @@ def _patients(message: Message) -> Iterable[tuple[Segment, tuple[Segment, ...]]]
 
 
 def _theirs(said: _Said, updates: Sequence[_Said], known: Mapping[Identifier, Identifier]) -> Identity:
-    """Who the message is about, as updates of the identity have it: earlier ones fill up, later ones replace."""
+    """Who the message is about, as updates of the identity have it.
+
+    Updates that name an identifier of the message fill up what it does not say, and replace it where they are
+    later. Those of an identifier that it was merged with only fill up: a wrong merge must not make the results of
+    one person those of another.
+    """
     begin = known[said.identifier]
-    check = Check()
-    own_done = False
+    own, joined, own_done = Check(), Check(), False
     for update in updates:
         if known[update.identifier] != begin:
             continue
+        if not said.named & update.named:
+            joined = update.check.after(joined)
+            continue
         if not own_done and update.kept.number > said.kept.number:
-            check, own_done = said.check.after(check), True
-        check = update.check.after(check)
+            own, own_done = said.check.after(own), True
+        own = update.check.after(own)
     if not own_done:
-        check = said.check.after(check)
+        own = said.check.after(own)
+    check = own.after(joined)
     return Identity(
         patient_id=begin.patient_id,
         issuer_of_patient_id=begin.issuer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -254,6 +254,22 @@ def test_a_chain_of_merges_is_followed_and_birth_date_and_sex_still_check(join: 
     found = join(one, two, mine, oru(obx("7"), pid=other, control_id="4"))
     assert values(found) == [("", 120.0)]
     assert "sex differs" in reasons(found)
+
+
+def test_a_wrong_merge_neither_gives_a_stranger_the_results_nor_takes_them_from_their_patient(join: Join) -> None:
+    stranger = PID.replace("P-1", "P-2").replace("19500102|F", "19800505|M")
+    merge = message(stranger, "MRG|P-1^^^HOSP", kind="ADT^A40", control_id="A40")
+    theirs = study_of(patient_id="P-2", birth_date=date(1980, 5, 5), sex="M")
+    found = join(oru(), merge, study=theirs)
+    assert found.labs == ()
+    assert "birth date and sex differ" in reasons(found)
+    assert values(join()) == [("", 120.0)]
+
+
+def test_a_merge_fills_up_birth_date_and_sex_that_the_result_does_not_say(join: Join) -> None:
+    bare = PID.replace("P-1", "P-0").replace("|19500102|F", "")
+    merge = message(PID, "MRG|P-0^^^HOSP", kind="ADT^A40", control_id="A40")
+    assert values(join(oru(pid=bare), merge)) == [("", 120.0)]
 
 
 def test_a_merge_of_another_issuer_s_identifier_joins_nothing(join: Join) -> None:
