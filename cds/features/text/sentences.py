@@ -141,7 +141,7 @@ def _ends_sentence(folded: Folded, start: int, mark: re.Match[str]) -> bool:
 def _asks_ahead(folded: Folded, at: int) -> bool:
     """Whether the question mark stands before what it asks: "? pneumonia", "film: ? COVID"."""
     before, after = folded.text[:at].rstrip(" "), folded.cased[at + 1 : at + 4]
-    if not after[:1] == " " or not after[1:2].isalpha() or not after[1:2].isascii():
+    if after[:1] != " " or not after[1:2].isalpha() or not after[1:2].isascii():
         return False
     if not before or before[-1] in "\n\f.:;,(/-":
         return True
