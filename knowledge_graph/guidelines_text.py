@@ -19,11 +19,14 @@ BEFORE: Final = frozenset({"prior report", "order"})
 """Parts of the note of a text observation that is of an earlier report, or of what the examination is for."""
 
 CLAUSE: Final = re.compile(r"[.;:,\n。；：，]| but |但")
-NOT_THIS: Final = re.compile(
-    r"\b(?:no|not|never|non|without|denies|negative|family|mother|father)\b|无|不|否认|未|家族"
+_DENIES: Final = (
+    r"\b(?:no|not|never|non(?!-?\s?(?:small|hodgkin|seminoma))|without|denies|negative)\b"
+    r"|无|不(?!典型)|否认|未(?!分化)|非$"
 )
+"""Names of diseases hold such words too (non-small cell carcinoma, 未分化癌); 非 denies what follows it at once."""
+NOT_THIS: Final = re.compile(rf"{_DENIES}|\b(?:family|mother|father)\b|家族")
 """A clause with one of these before the term does not state it of the patient."""
-NEGATED: Final = re.compile(r"\b(?:no|not|never|non|without|denies|negative)\b|无|不|否认|未")
+NEGATED: Final = re.compile(_DENIES)
 """Those of them that deny it."""
 
 HISTORY_OF_CANCER: Final = re.compile(
@@ -93,7 +96,7 @@ def present(evidence: Sequence[Evidence], concepts: Iterable[Code], *, now: bool
 
 def is_screening(study: Study, own: Sequence[str]) -> bool:
     """Whether description or reason speak of any screening: what was found was then not found by chance."""
-    return bool(SCREENING.search(f"{study.description} {study.reason_for_exam}")) or is_lung_screening(study, own)
+    return stated(SCREENING, (study.description, study.reason_for_exam)) or is_lung_screening(study, own)
 
 
 def is_lung_screening(study: Study, own: Sequence[str]) -> bool:

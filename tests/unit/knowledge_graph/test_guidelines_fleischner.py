@@ -328,3 +328,24 @@ def test_a_measured_solid_component_is_used(solid_mm: float, words: str) -> None
     (found,) = of(replace(whole, measurements=(component, *whole.measurements)))
     assert words in found.text[0]
     assert "mean diameter 12 mm" in found.text[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Non-small cell lung carcinoma 2019.",
+        "non Hodgkin lymphoma",
+        "非小细胞肺癌术后",
+        "非霍奇金淋巴瘤",
+        "未分化癌",
+        "肺不典型类癌切除术后",
+    ],
+)
+def test_the_negation_in_the_name_of_a_cancer_denies_nothing(text: str) -> None:
+    (found,) = of(nodule(1, 7.0, 7.0), who=case(60.0, text))
+    assert not found.applies and "cancer is mentioned" in found.text[0]
+
+
+@pytest.mark.parametrize("text", ["No non-small cell carcinoma.", "无非小细胞肺癌病史", "否认非霍奇金淋巴瘤"])
+def test_such_a_cancer_can_still_be_denied(text: str) -> None:
+    assert all(item.applies for item in of(nodule(1, 7.0, 7.0), who=case(60.0, text)))

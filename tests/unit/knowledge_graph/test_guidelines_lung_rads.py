@@ -83,6 +83,8 @@ def test_a_screening_ct_is_known_by_description_reason_or_procedure_code(descrip
     [
         ("CT chest", "cough"),
         ("CT chest", "not for screening"),
+        ("CT chest, non-screening", ""),
+        ("胸部CT", "非筛查"),
         ("CT chest", "TB screening"),
         ("CT chest", "screening for metastases"),
         ("CT chest", "breast cancer screening recall"),
@@ -318,3 +320,9 @@ def test_a_nodule_that_may_be_one_of_before_is_not_called_new(lost: Observation,
     comparison = replace(comparison, changes=(*comparison.changes, gone(lost)))
     (found,) = recommend(case("Lung screening", "", comparison), (ct(now),))
     assert found.row == row
+
+
+@pytest.mark.parametrize("reason", ["not for screening", "non-screening", "非筛查"])
+def test_a_denied_screening_is_under_fleischner(reason: str) -> None:
+    found = every_guideline(case("CT chest", reason), (ct(nodule(1, 7.0)),))
+    assert {item.guideline for item in found if item.applies} == {"Fleischner Society 2017"}
