@@ -38,6 +38,7 @@ class Relation(StrEnum):
 
 
 OBSERVED = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM, Kind.RISK, Kind.DRUG, Kind.DISEASE})
+EXPOSURES = frozenset({Kind.RISK, Kind.DRUG})
 MANIFEST = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM, Kind.DISEASE})
 ENDS: dict[Relation, tuple[frozenset[Kind], frozenset[Kind]]] = {
     Relation.MANIFESTS_AS: (frozenset({Kind.DISEASE}), MANIFEST),
@@ -47,7 +48,7 @@ ENDS: dict[Relation, tuple[frozenset[Kind], frozenset[Kind]]] = {
     Relation.INVESTIGATED_BY: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.EXAMINATION})),
     Relation.FOLLOWED_BY: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.EXAMINATION})),
     Relation.RISK_FACTOR_OF: (OBSERVED, frozenset({Kind.DISEASE})),
-    Relation.REQUIRES: (frozenset({Kind.DISEASE}), frozenset({Kind.FINDING})),
+    Relation.REQUIRES: (frozenset({Kind.DISEASE}), frozenset({Kind.FINDING, *EXPOSURES})),
     Relation.LOCATED_IN: (frozenset({Kind.DISEASE, Kind.FINDING}), frozenset({Kind.ANATOMY})),
 }
 """The kinds that may stand at either end of a relation."""

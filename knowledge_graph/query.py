@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from knowledge_graph.graph import Network
-from knowledge_graph.model import Edge, Grade, Kind, Prior, Relation, Strength
+from knowledge_graph.model import EXPOSURES, Edge, Grade, Kind, Prior, Relation, Strength
 
 FREQUENCY: Final[Mapping[Grade, float]] = MappingProxyType(
     {Grade.HALLMARK: 0.9, Grade.TYPICAL: 0.7, Grade.COMMON: 0.4, Grade.UNCOMMON: 0.15}
@@ -34,7 +34,10 @@ LEAK: Final = 0.05
 """How often a finding is there that the graph does not connect with the disease: chance, or another disease."""
 
 COMMON_ANYWAY: Final = 0.2
-"""The same for a symptom: patients with any thoracic disease cough; few sources say how many."""
+"""The same for a symptom or a laboratory value: hospital patients cough, have a high CRP or a low hemoglobin."""
+
+ONE_KIND: Final = 0.5
+"""How often a general finding shows itself as one of its kinds, where a source names the general one: each step."""
 
 LARGEST: Final = math.log(20.0)
 """No single finding counts for more: few tests in this field have a likelihood ratio beyond 20."""
@@ -88,7 +91,7 @@ class Differential:
         """
         seen = _most_specific(self.network, present)
         missing = {key: sure for key, sure in sorted((absent or {}).items()) if key not in seen}
-        possible = [disease for disease in self._reached(seen) if not self._requires(disease) & missing.keys()]
+        possible = [disease for disease in self._reached(seen) if self._possible(disease, seen, missing)]
         candidates = [self._judge(disease, seen, missing) for disease in possible]
         found = {candidate.disease: candidate for candidate in candidates if candidate.supporting}
         telling = [candidate for candidate in found.values() if not self._repeats(candidate, found)]
@@ -104,10 +107,18 @@ class Differential:
                 found.update(edge.object for edge in self.network.outgoing(general, relation))
         return sorted(self.network.descent(found & self._diseases) & self._diseases)
 
-    def _requires(self, disease: str) -> frozenset[str]:
-        """What must be there for a disease to be one, by its definition: where it is absent, so is the disease."""
-        general = self.network.ascent(disease)
-        return frozenset(edge.object for key in general for edge in self.network.outgoing(key, Relation.REQUIRES))
+    def _possible(self, disease: str, seen: Mapping[str, float], missing: Mapping[str, float]) -> bool:
+        """Whether what a disease needs by its definition may be there.
+
+        A finding is looked for: where it is absent, so is the disease. An exposure (a drug, an injury) is
+        told or not: until one of those that a disease can come from is known, the disease is not named.
+        """
+        for general in self.network.ascent(disease):
+            required = {edge.object for edge in self.network.outgoing(general, Relation.REQUIRES)}
+            exposures = {key for key in required if self.network.nodes[key].kind in EXPOSURES}
+            if (required - exposures) & missing.keys() or (exposures and not exposures & seen.keys()):
+                return False
+        return True
 
     def _repeats(self, candidate: Candidate, found: Mapping[str, Candidate]) -> bool:
         """Whether a kind of a disease explains no more than the disease itself, and so tells a reader nothing."""
@@ -172,8 +183,8 @@ class Differential:
         elif edge.relation is Relation.RISK_FACTOR_OF:
             ratio = 1.0 + 3.0 * _often(strength)
         else:
-            leak = self._leak(_observable(path))
-            ratio = max(_often(strength), leak) / max(self._frequency(_observable(path)), leak)
+            leak = self._leak(key)
+            ratio = max(_expected(path), leak) / max(self._frequency(key), leak)
         return max(-LARGEST, min(LARGEST, math.log(max(ratio, 1e-6))))
 
     def _weight_of_absence(self, path: tuple[Edge, ...], key: str) -> float:
@@ -182,12 +193,14 @@ class Differential:
         if edge.relation in {Relation.RISK_FACTOR_OF, Relation.IS_A}:
             return 0.0
         strength = edge.strength
-        if strength.lr_negative is not None:
+        if path[-1].relation is Relation.IS_A:
+            ratio = (1.0 - _expected(path)) / (1.0 - self._frequency(key))
+        elif strength.lr_negative is not None:
             ratio = strength.lr_negative
         elif strength.sensitivity is not None and strength.specificity is not None:
             ratio = (1.0 - strength.sensitivity) / max(strength.specificity, 1e-3)
         else:
-            ratio = (1.0 - _often(strength)) / (1.0 - self._frequency(_observable(path)))
+            ratio = (1.0 - _expected(path)) / (1.0 - self._frequency(key))
         return max(-LARGEST, min(0.0, math.log(max(ratio, 1e-6))))
 
     def _frequency(self, key: str) -> float:
@@ -198,13 +211,13 @@ class Differential:
             for disease in reached:
                 path = self._path(disease, key)
                 manifest = path and _weighed(path).relation in {Relation.MANIFESTS_AS, Relation.SUGGESTS}
-                shares.append(_often(_weighed(path).strength) if manifest else self._leak(key))
+                shares.append(_expected(path) if manifest else self._leak(key))
             others = self._leak(key) * (len(self._diseases) - len(reached))
             self._background[key] = min(math.fsum((*shares, others)) / len(self._diseases), 0.95)
         return self._background[key]
 
     def _leak(self, key: str) -> float:
-        return COMMON_ANYWAY if self.network.nodes[key].kind is Kind.SYMPTOM else LEAK
+        return COMMON_ANYWAY if self.network.nodes[key].kind in {Kind.SYMPTOM, Kind.LAB} else LEAK
 
 
 def _links(network: Network, disease: str) -> dict[str, tuple[Edge, ...]]:
@@ -237,9 +250,10 @@ def _weighed(path: tuple[Edge, ...]) -> Edge:
     return next((edge for edge in path if edge.relation is not Relation.IS_A), path[-1])
 
 
-def _observable(path: tuple[Edge, ...]) -> str:
+def _expected(path: tuple[Edge, ...]) -> float:
+    """How often the observation at the end of a path is there; less for one kind of the finding that an edge names."""
     edge = _weighed(path)
-    return edge.object if edge.relation is Relation.MANIFESTS_AS else edge.subject
+    return _often(edge.strength) * ONE_KIND ** (len(path) - 1 - path.index(edge))
 
 
 def _often(strength: Strength) -> float:
