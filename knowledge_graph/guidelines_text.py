@@ -30,8 +30,9 @@ NEGATED: Final = re.compile(_DENIES)
 """Those of them that deny it."""
 
 HISTORY_OF_CANCER: Final = re.compile(
-    r"\b(?:carcinoma|malignan(?:cy|t)|cancer|lymphoma|leuka?emia|melanoma|sarcoma)\b(?! screening)"
-    r"|癌|恶性肿瘤|淋巴瘤|白血病",
+    r"\b(?:carcinoma|malignan(?:cy|t)|cancer|lymphoma|leuka?emia|melanoma|sarcoma)\b"
+    r"(?! screening|,? (?:family|in (?:the |her |his )?(?:family|mother|father|brother|sister)))"
+    r"|癌(?!症?家族史)|恶性肿瘤|淋巴瘤|白血病",
     re.IGNORECASE,
 )
 IMMUNOSUPPRESSION: Final = re.compile(

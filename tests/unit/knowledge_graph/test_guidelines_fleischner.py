@@ -305,7 +305,15 @@ def test_solid_and_subsolid_nodules_together_have_the_rows_of_both() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Asbestos exposure.", "Mother had lung cancer", "Family history of lung cancer", "石棉接触史", "家族中有肺癌"],
+    [
+        "Asbestos exposure.",
+        "Mother had lung cancer",
+        "Family history of lung cancer",
+        "石棉接触史",
+        "家族中有肺癌",
+        "有肺癌家族史",
+        "Lung cancer in her mother",
+    ],
 )
 def test_exposure_and_family_history_leave_the_high_risk_row_only(text: str) -> None:
     (found,) = of(nodule(1, 7.0, 7.0), who=case(60.0, text))
