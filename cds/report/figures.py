@@ -61,12 +61,11 @@ def remarks(report: Report) -> tuple[Remark, ...]:
     """All that is said about the study as a whole, the most important first: the same texts as in the SR."""
     return tuple(
         Remark(
-            Code(str(name.CodeValue), str(name.CodingSchemeDesignator), str(name.CodeMeaning)),
-            str(item.TextValue).replace("\r\n", "\n"),
+            Code(item.name.value, item.name.scheme_designator, item.name.meaning),
+            str(item.value).replace("\r\n", "\n"),
             codes.CHINESE.value if "ContentSequence" in item else "en",
         )
         for item in evaluations(report).ContentSequence
-        for name in item.ConceptNameCodeSequence
     )
 
 

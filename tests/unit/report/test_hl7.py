@@ -16,6 +16,10 @@ from cds.domain.code import Code
 from cds.domain.report import Report
 from cds.report.hl7 import Hl7Message
 from cds.report.hl7_er7 import coded, components, formatted, line, number
+from cds_hl7.desk import Desk, Rules
+from cds_hl7.framing import Block
+from cds_hl7.kept import MessageStore, store_path
+from cds_hl7.source import Hl7Records
 from support.images import STUDY, series_of
 from support.report_readers import component, message
 from support.report_shapes import ER7, SHAPES, chinese_report, hostile_report, laboratory_report, nothing_report
@@ -152,6 +156,17 @@ def test_the_page_is_there_where_the_setting_asks_for_it(tmp_path: Path) -> None
     last = read(report, Hl7Message.Settings(pdf=True)).segments("OBX")[-1]
     assert [component(last, 5, n) for n in (1, 2, 3, 4)] == ["", "application", "pdf", "Base64"]
     assert base64.b64decode(component(last, 5, 5)).startswith(b"%PDF-")
+
+
+def test_a_node_that_is_sent_our_message_reads_no_report_in_it(tmp_path: Path) -> None:
+    report = full_report(tmp_path)
+    store = MessageStore(store_path(str(tmp_path)))
+    answers = [answer() for answer in Desk(store, Rules()).take(Block(written(report)))]
+    store.close()
+    patient = replace(report.study.patient, issuer_of_patient_id="HOSPITAL")
+    joined = Hl7Records(Hl7Records.Settings(data_dir=str(tmp_path))).records_for(replace(report.study, patient=patient))
+    assert b"MSA|AA|" in answers[0]
+    assert (len(joined.labs), joined.texts) == (2, ())
 
 
 @pytest.mark.parametrize(
