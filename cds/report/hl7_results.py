@@ -89,9 +89,8 @@ def _finding(made: Results, finding: Finding, group: str) -> None:
     for each in finding.measurements:
         _measurement(made, each, group, by)
     for name, both in notes(report, finding):
-        for text in dict.fromkeys(both):
-            if text:
-                made.add("FT", name, formatted(text), group)
+        for text in filter(None, dict.fromkeys(formatted(each) for each in both)):
+            made.add("FT", name, text, group)
 
 
 def _measurement(made: Results, measured: Measurement, group: str, by: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
@@ -170,9 +171,12 @@ def test_any_findings_are_the_same_in_sr_json_fhir_and_hl7(findings: list[Findin
     named = tuple(replace(each, id=f"{each.id}/{number}") for number, each in enumerate(findings))
     report = replace(one_report, findings=named, impression=impression(named, one_report.missing))
     told = of_json(as_json(report)["findings"])
+    bundle, sent = content_of("fhir", report), content_of("hl7", report)
     assert of_sr(content_of("sr", report)) == told
-    assert of_fhir(content_of("fhir", report)) == told
-    assert of_hl7(content_of("hl7", report)) == told
+    assert of_fhir(bundle) == told
+    assert of_hl7(sent) == told
+    assert Bundle.model_validate_json(bundle)
+    assert all(re.match(rb"(MSH|PID|OBR|OBX)\|", segment) for segment in sent.split(b"\r")[:-1])
 
 
 @pytest.mark.parametrize("make", [*SHAPES, many_nodules_report], ids=lambda make: make.__name__)

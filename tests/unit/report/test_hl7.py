@@ -11,11 +11,14 @@ import hl7
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cds.domain.code import Code
 from cds.domain.report import Report
 from cds.report.hl7 import Hl7Message
 from cds.report.hl7_er7 import coded, components, formatted, line, number
+from cds.report.wording import clean
 from cds_hl7.desk import Desk, Rules
 from cds_hl7.framing import Block
 from cds_hl7.kept import MessageStore, store_path
@@ -182,6 +185,14 @@ def test_every_mark_of_the_encoding_is_escaped() -> None:
     assert line("a|b^c&d~e\\f") == "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f"
     assert line("one\ntwo\rthree") == "one two three"
     assert formatted(" one\r\ntwo\u2028three ") == "one\\.br\\two\\.br\\three"
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_comes_back_without_what_no_text_may_hold(text: str) -> None:
+    sent = formatted(text)
+    assert not set(sent) & set("|^&~\r\n\u2028")
+    back = hl7.Message(separators="\r|~^&", sequence=[]).unescape(sent)
+    assert back.split() == clean(text).split()
 
 
 def test_empty_components_at_the_end_are_left_out() -> None:
