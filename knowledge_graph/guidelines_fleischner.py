@@ -58,8 +58,8 @@ SMOKER: Final = re.compile(r"\b(?:smoker|smokes|smoking|pack[- ]years?)\b|吸烟
 EXPOSED: Final = re.compile(r"\b(?:asbestos|uranium|radon)\b|石棉|铀|氡", re.IGNORECASE)
 FAMILY: Final = re.compile(
     r"\b(?:family history|mother|father|brother|sister)\b.*\blung (?:cancer|carcinoma)"
-    r"|\blung (?:cancer|carcinoma),? (?:family|in (?:the |her |his )?(?:family|mother|father|brother|sister))|肺癌家族史"
-    r"|(?:家族|父亲|母亲|兄弟|姐妹).*肺癌",
+    r"|\blung (?:cancer|carcinoma),? (?:family|in (?:the |her |his )?(?:family|mother|father|brother|sister))"
+    r"|肺癌家族史|(?:家族|父亲|母亲|兄弟|姐妹).*肺癌",
     re.IGNORECASE,
 )
 
