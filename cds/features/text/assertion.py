@@ -22,17 +22,20 @@ NEAR = {
     **dict.fromkeys(("had", "potential", "status post", "s p"), 40),
     "not": 60,
     "hold": 30,
+    "never": 40,
+    "non": 2,
     "\u2212": 1,
     "不": 1,
     "未": 1,
 }
 """Cues that reach no further than so many characters: they are said of many other things too."""
 ALTERNATIVE_GAP = 40
+FINITE = re.compile(r"(?:is|are|was|were|has|have|had|remains?|remained|seems|seemed|appears|appeared) ")
 WITH = re.compile(r" (?:with|without|to|for|as|when|while|once)(?![a-z])")
 ADVERBIAL = re.compile(
-    r" ?(?:(?:given|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following|until"
+    r" ?(?:(?:given|because|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following|until"
     r"|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|radiographically|per|via|upon)"
-    r"(?![a-z])|\d)"
+    r"(?![a-z])|\d|(?:[a-z]+ly|throughout|anymore|anywhere|elsewhere|again|altogether)[ .,;)]*$)"
 )
 """What follows a cue that looks back here, though its clause goes on: "PE unlikely given a normal D-dimer"."""
 
@@ -221,7 +224,8 @@ class Judge:
             return False
         if ADVERBIAL.match(self._text, cue.end, clause.end):
             return True
-        return bool(WITH.match(self._text, cue.end)) and not self._targets_between(cue.end, clause.end)
+        predicate = WITH.match(self._text, cue.end) or FINITE.match(self._text, cue.start)
+        return predicate is not None and not self._targets_between(cue.end, clause.end)
 
     def _new_statement(self, target: Target, cue: Hit, clause: Clause) -> bool:
         """Whether another finding's statement lies between the target and the cue."""
