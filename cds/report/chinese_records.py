@@ -113,6 +113,7 @@ _HL7: Final = {
     "it replaces an earlier version of the same report, or withdraws it": "取代或撤回同一报告的较早版本",
     "replaced by a later message about the same observation": "已被关于同一结果的较晚消息取代",
     "a comment among laboratory values is no report": "检验结果中的备注不作为报告",
+    "software asserted it (security label AIAST): it confirms nothing": "由软件断言（安全标签AIAST）：不能作为佐证",
     "the order of another study": "属于另一检查的申请",
     "the order says no reason (OBR-31, OBR-13)": "申请未注明检查理由（OBR-31、OBR-13）",
     "neither OBX-14 nor OBR-7 says when it was observed": "OBX-14和OBR-7均未注明结果时间",

@@ -88,6 +88,8 @@ def unusable(element: Element) -> str:
     """Why nothing of a resource may be used, whatever it says; ``""`` where it may."""
     if element.get("modifierExtension") or element.get("implicitRules"):
         return "the resource has a modifier extension or implicit rules, which may change what it says"
+    if any(text(label, "code") == "AIAST" for label in children(child(element, "meta"), "security")):
+        return "software asserted it (security label AIAST): it confirms nothing"
     if children(element, "focus"):
         return "the observation is about something else than its subject (focus)"
     status = text(element, "status")

@@ -112,3 +112,9 @@ def test_the_same_result_sent_twice_as_new_counts_once_the_later(join: Join) -> 
 @given(st.text(max_size=300))
 def test_no_markup_breaks_the_reader_of_html(markup: str) -> None:
     assert plain(markup) == plain(markup).strip()
+
+
+def test_what_software_asserted_is_no_report(join: Join) -> None:
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST"}
+    found = join(patient(), report(meta={"security": [label]}))
+    assert found.texts == () and reasons(found) == ["software asserted it (security label AIAST): it confirms nothing"]
