@@ -1,9 +1,11 @@
 """When Lung-RADS holds, with what comparisons it reads growth, and what the report then says."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from cds.compared import compared as pipeline_compares
 from cds.domain.comparison import Change, Comparison
 from cds.domain.evidence import Algorithm, Assertion, Evidence, Measurement, Modality, Observation, Site
 from cds.domain.finding import Recommendation
@@ -326,3 +328,20 @@ def test_a_nodule_that_may_be_one_of_before_is_not_called_new(lost: Observation,
 def test_a_denied_screening_is_under_fleischner(reason: str) -> None:
     found = every_guideline(case("CT chest", reason), (ct(nodule(1, 7.0)),))
     assert {item.guideline for item in found if item.applies} == {"Fleischner Society 2017"}
+
+
+@pytest.mark.parametrize(
+    ("then_mm", "row"),
+    [
+        (6.1, "category 4A: solid nodule, growing, <8 mm"),
+        (6.2, "category 2: category 3 lesion, stable or smaller after 6 months"),
+    ],
+)
+def test_growth_is_read_from_what_the_pipeline_itself_compares(then_mm: float, row: str) -> None:
+    now, then = at(nodule(1, 7.7), 0.5, 0.5, 0.5), at(nodule(3, then_mm), 0.52, 0.5, 0.5)
+    who = case()
+    study = replace(who.study, started_at=datetime(2026, 1, 10, tzinfo=UTC))
+    prior = replace(who.study, study_instance_uid="1.2.2", started_at=datetime(2025, 1, 10, tzinfo=UTC))
+    made = pipeline_compares(study, prior, ct(now), ct(then))
+    (found,) = recommend(replace(who, study=study, comparisons=(made,)), (ct(now),))
+    assert found.row == row
