@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -153,7 +153,7 @@ class MappedNetwork(Network):
     def __init__(self, folder: Path):
         self._head = _checked_head(folder)
         try:
-            self._numbers = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in NUMBERS}
+            self._numbers = {name: _mapped(folder / f"{name}.npy") for name in NUMBERS}
             self._texts = {name: _Lines(folder / f"{name}.bin", folder / f"{name}.npy") for name in TEXTS}
         except (OSError, ValueError) as error:
             raise KnowledgeError(f"{folder.name}: the arrays of the graph cannot be read: {error}") from error
@@ -171,7 +171,7 @@ class MappedNetwork(Network):
     @cached_property
     def graph(self) -> Graph:  # type: ignore[override]  # read here, an attribute there
         """Everything as objects: what an export needs, and no query does."""
-        return Graph(nodes=tuple(self.nodes.values()), edges=tuple(map(self._edge, range(self._count_edges))))
+        return Graph(nodes=tuple(self.nodes.values()), edges=tuple(self._edges(np.arange(self._count_edges))))
 
     @cached_property
     def key_of_code(self) -> dict[Code, str]:  # type: ignore[override]
@@ -211,23 +211,24 @@ class MappedNetwork(Network):
             row = slice(int(starts[at]), int(starts[at + 1]))
             edges = np.arange(row.start, row.stop) if outward else self._numbers["in_edge"][row]
             wanted = edges[self._numbers["relation"][edges] == _RELATIONS.index(relation)]
-            self._edge_lists[asked] = tuple(map(self._edge, wanted.tolist()))
+            self._edge_lists[asked] = tuple(self._edges(wanted))
         return self._edge_lists[asked]
 
-    def _edge(self, at: int) -> Edge:
-        numbers, texts = self._numbers, self._texts["texts"]
-        figures = [None if value != value else value for value in numbers["figures"][at].tolist()]
-        return Edge(
-            subject=self._keys[numbers["subject"][at]],
-            relation=_RELATIONS[numbers["relation"][at]],
-            object=self._keys[numbers["object"][at]],
-            citation=texts[int(numbers["citation"][at])],
-            strength=Strength(
-                **dict(zip(FIGURES, figures, strict=True)),
-                grade=_GRADES[numbers["grade"][at]],
-            ),
-            note=texts[int(numbers["note"][at])],
-        )
+    def _edges(self, wanted: Ints) -> Iterator[Edge]:
+        """The edges of these numbers as objects."""
+        keys, texts = self._keys, self._texts["texts"]
+        names = ("subject", "relation", "object", "figures", "grade", "citation", "note")
+        columns = [self._numbers[name][wanted].tolist() for name in names]
+        for subject, relation, target, figures, grade, citation, note in zip(*columns, strict=True):
+            known = [None if value != value else value for value in figures]
+            yield Edge(
+                subject=keys[subject],
+                relation=_RELATIONS[relation],
+                object=keys[target],
+                citation=texts[citation],
+                strength=Strength(**dict(zip(FIGURES, known, strict=True)), grade=_GRADES[grade]),
+                note=texts[note],
+            )
 
     def around(self, key: str, hops: int) -> dict[str, int]:
         """Every concept within so many edges, walked in either direction, and how many they are; by key."""
@@ -249,14 +250,14 @@ class MappedNetwork(Network):
         distance = self._distances(goal, here)
         if distance[here] == _FAR or (here == goal and not self._slots(np.array([here])).size):
             raise nothing_joins(start, end)
-        edges = []
+        edges: list[int] = []
         while here != goal:
             slots = self._slots(np.array([here]))
             ahead, cost = self._numbers["adj_node"][slots], self._numbers["adj_cost"][slots]
             slot = int(slots[np.flatnonzero(distance[ahead] == distance[here] - cost)[0]])
-            edges.append(self._edge(int(self._numbers["adj_edge"][slot])))
+            edges.append(int(self._numbers["adj_edge"][slot]))
             here = int(self._numbers["adj_node"][slot])
-        return tuple(edges)
+        return tuple(self._edges(np.array(edges, dtype=np.int64)))
 
     def _distances(self, goal: int, start: int) -> npt.NDArray[np.int32]:
         """Cost from each node to the goal, right for all that are nearer than `start` (Dial's buckets)."""
@@ -289,14 +290,14 @@ class _Lines:
     """Texts one behind the other in a mapped file, each decoded when it is asked for."""
 
     def __init__(self, file: Path, offsets: Path):
-        self._offsets: Ints = np.load(offsets, mmap_mode="r")
+        self._offsets: Ints = _mapped(offsets)
         filled = file.stat().st_size
         self._blob: npt.NDArray[np.uint8] = (
-            np.memmap(file, dtype=np.uint8, mode="r") if filled else np.empty(0, dtype=np.uint8)
+            np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray) if filled else np.empty(0, dtype=np.uint8)
         )
 
     def __getitem__(self, at: int) -> str:
-        return bytes(self._blob[int(self._offsets[at]) : int(self._offsets[at + 1])]).decode()
+        return self._blob[self._offsets[at] : self._offsets[at + 1]].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:
         whole, ends = bytes(self._blob), self._offsets.tolist()
@@ -323,6 +324,12 @@ class _Nodes(Mapping[str, Node]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._index
+
+
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    """The array of a file, mapped read-only; the plain type, as the elements of a `numpy.memmap` are slow to reach."""
+    array: npt.NDArray[Any] = np.load(file, mmap_mode="r").view(np.ndarray)
+    return array
 
 
 def _node(key: str, line: str) -> Node:
