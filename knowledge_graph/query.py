@@ -107,6 +107,21 @@ class Differential:
                 found.update(edge.object for edge in self.network.outgoing(general, relation))
         return sorted(self.network.descent(found & self._diseases) & self._diseases)
 
+    def manifestations(self, disease: str) -> tuple[str, ...]:
+        """What a disease shows by the graph, itself or by what it is a kind of: concepts by key."""
+        links = self._links_of(disease)
+        return tuple(sorted(key for key, path in links.items() if path[-1].relation is Relation.MANIFESTS_AS))
+
+    def expected(self, disease: str, key: str) -> float:
+        """How often an observation is there with a disease, 0..1 (never quite): by the graph, else by chance."""
+        path = self._path(disease, key)
+        manifest = path and _weighed(path).relation in {Relation.MANIFESTS_AS, Relation.SUGGESTS}
+        return min(max(_expected(path) if manifest else 0.0, self._leak(key)), 0.95)
+
+    def frequency(self, key: str) -> float:
+        """How often the diseases of the graph have an observation, on average: 0..1."""
+        return max(self._frequency(key), self._leak(key))
+
     def _possible(self, disease: str, seen: Mapping[str, float], missing: Mapping[str, float]) -> bool:
         """Whether what a disease needs by its definition may be there.
 
@@ -158,13 +173,16 @@ class Differential:
 
     def _path(self, disease: str, key: str) -> tuple[Edge, ...]:
         """How the graph joins a disease and an observation: directly, or by what the observation is a kind of."""
-        if disease not in self._links:
-            self._links[disease] = _links(self.network, disease)
         for general, steps in self.network.ascent(key).items():
-            link = self._links[disease].get(general)
+            link = self._links_of(disease).get(general)
             if link:
                 return (*link, *steps)
         return ()
+
+    def _links_of(self, disease: str) -> dict[str, tuple[Edge, ...]]:
+        if disease not in self._links:
+            self._links[disease] = _links(self.network, disease)
+        return self._links[disease]
 
     def _weight(self, path: tuple[Edge, ...], key: str) -> float:
         """Log likelihood ratio of the observation being there, clipped to +-LARGEST."""

@@ -14,13 +14,14 @@ from knowledge_graph.model import Edge, Relation
 from knowledge_graph.observations import Seen, contradictions, seen
 from knowledge_graph.opening import open_network
 from knowledge_graph.query import Candidate, Differential
+from knowledge_graph.separating import missing
 from knowledge_graph.wording import differential_text, follow_up_text
 
 NAME: Final = "thorax-graph"
 VERSION: Final = "1.2.0"
 CARD: Final = "docs/knowledge-graph.md"
 EXAMINED: Final = 3
-"""For so many of the likeliest diseases the next examinations are named."""
+"""For so many of the likeliest diseases the next examinations are named, and what is not known yet."""
 
 
 class ThoraxGraph:
@@ -65,7 +66,10 @@ class ThoraxGraph:
         likely = [candidate for candidate in ranked if candidate.score > 0.0]
         open_to_doubt = [candidate for candidate in likely if candidate.disease not in observed.concluded]
         statements = (
-            *(self._statement(candidate, observed) for candidate in open_to_doubt[: self._most]),
+            *(
+                self._statement(candidate, observed, candidate in likely[:EXAMINED])
+                for candidate in open_to_doubt[: self._most]
+            ),
             *self._follow_ups(likely[:EXAMINED], observed),
             *contradictions(self._network, evidence)[: self._most],
         )
@@ -75,11 +79,13 @@ class ThoraxGraph:
             recommendations=recommend(case, evidence, findings, self._screening),
         )
 
-    def _statement(self, candidate: Candidate, observed: Seen) -> Statement:
+    def _statement(self, candidate: Candidate, observed: Seen, likely: bool) -> Statement:
         """One disease of the differential; the path holds every edge for and against it, the strongest first."""
         reasons = (*candidate.supporting, *candidate.contradicting)
         strongest = candidate.supporting[0]
         edges = tuple(dict.fromkeys(edge for reason in reasons for edge in reason.path))
+        known = observed.present.keys() | observed.absent.keys()
+        unknown = missing(self._differential, candidate, known) if likely else ()
         return Statement(
             kind=StatementKind.DIFFERENTIAL,
             subject=self._network.nodes[strongest.observed].code,
@@ -87,7 +93,7 @@ class ThoraxGraph:
             object=self._network.nodes[candidate.disease].code,
             citation=strongest.path[-1].citation,
             path=self._steps(edges),
-            text=differential_text(self._network, candidate, observed.doubtful),
+            text=differential_text(self._network, candidate, observed.doubtful, unknown),
             because=_because(observed, (reason.observed for reason in reasons)),
             score=round(candidate.score, 3),
         )

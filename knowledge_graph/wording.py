@@ -14,15 +14,19 @@ SHOWN: Final = 4
 
 
 def differential_text(
-    network: Network, candidate: Candidate, doubtful: Collection[str] = frozenset()
+    network: Network, candidate: Candidate, doubtful: Collection[str] = frozenset(), unknown: Sequence[str] = ()
 ) -> tuple[str, str]:
-    """Which disease to consider, what speaks for it and what against it; the `doubtful` are called possible."""
+    """Which disease to consider, what speaks for and against, what of it is `unknown`; `doubtful` are possible."""
     disease = network.nodes[candidate.disease].code
     english = f"Consider {_inside(disease.meaning)}: supported by {_english(network, candidate.supporting, doubtful)}"
     chinese = f"考虑{disease.text('zh')}：支持点为{_chinese(network, candidate.supporting, doubtful)}"
     if candidate.contradicting:
         english += f"; against it: {_english(network, candidate.contradicting, doubtful)}"
         chinese += f"；不支持点为{_chinese(network, candidate.contradicting, doubtful)}"
+    if unknown:
+        codes = [network.nodes[key].code for key in unknown]
+        english += f"; not known yet: {_listed([_inside(code.meaning) for code in codes])}"
+        chinese += f"；尚不清楚：{'、'.join(code.text('zh') for code in codes)}"
     return f"{english}.", f"{chinese}。"
 
 
