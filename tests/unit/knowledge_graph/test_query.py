@@ -133,3 +133,28 @@ def test_what_a_disease_requires_excludes_it_where_it_is_absent() -> None:
         "consolidation", "crp_high", "pneumonia", absent=("pleural_effusion",)
     )
     assert "ards" in scores("consolidation") and "ards" not in scores("consolidation", absent=("bilateral_opacities",))
+
+
+def test_a_disease_that_needs_an_exposure_is_named_only_once_one_of_them_is_known() -> None:
+    seen = ("high_attenuation", "septal_lines", "dyspnea")
+    assert "amiodarone_lung" not in scores(*seen) and "amiodarone_lung" in scores(*seen, "amiodarone")
+    assert "fat_embolism" not in scores("ground_glass_opacity", "petechiae")
+    assert "fat_embolism" in scores("ground_glass_opacity", "petechiae", "long_bone_fracture")
+
+
+def test_one_kind_of_a_finding_speaks_less_for_a_disease_of_which_only_the_general_finding_is_known() -> None:
+    """Crazy paving is a ground-glass opacity; sources name it for proteinosis, and only opacity for contusion."""
+    kind = scores("crazy_paving")
+    assert kind["alveolar_proteinosis"] - kind["pulmonary_contusion"] > 0.0
+    assert scores("lung_opacity")["pulmonary_contusion"] > kind["pulmonary_contusion"]
+
+
+def test_that_one_kind_is_absent_does_not_mean_that_the_general_finding_is() -> None:
+    seen = ("fever", "cough")
+    general, kind = scores(*seen, absent=("lung_opacity",)), scores(*seen, absent=("crazy_paving",))
+    assert kind["pneumonia"] > general["pneumonia"]
+
+
+def test_a_symptom_that_is_not_explained_counts_a_little_against_a_disease() -> None:
+    told, alone = scores("emphysema", "hemoptysis")["copd"], scores("emphysema")["copd"]
+    assert alone - math.log(2.0) < told < alone
