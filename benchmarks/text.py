@@ -186,12 +186,11 @@ def print_annotated() -> None:
             number = sum(1 for _ in annotated.rows(part, language))
             values = " ".join(f"{annotated.f1(*found[aspect]):9.4f}" for aspect in annotated.ASPECTS)
             print(f"{part + ' ' + language:12} {number:9} {values}")
-    for part in annotated.GENERAL:
-        for language in annotated.LANGUAGES:
-            counted, _ = annotated.general_counts(language, part)
-            number = sum(1 for _ in annotated.general(language, part))
-            values = ", ".join(f"{kind} {annotated.f1(*counts):.4f}" for kind, counts in sorted(counted.items()))
-            print(f"{part + ' ' + language}, {number} sentences: {values}")
+    for part, language in annotated.general_files():
+        counted, _ = annotated.general_counts(language, part)
+        number = sum(1 for _ in annotated.general(language, part))
+        values = ", ".join(f"{kind} {annotated.f1(*counts):.4f}" for kind, counts in sorted(counted.items()))
+        print(f"{part + ' ' + language}, {number} sentences: {values}")
 
 
 def print_speed() -> None:

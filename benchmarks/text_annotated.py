@@ -10,8 +10,8 @@ and historical, hypothetical, the family's or someone else's; "-" where the sent
 a diagnosis without a side of its own beside a finding that has one ("right opacity, perhaps pneumonia"): readers
 differ on whether the diagnosis is on the right, so its side is not counted.
 
-``general_*.tsv`` are of general medicine. There an annotation names its finding by words of the sentence, annotations
-are joined by "; ", and what else is said is not counted: they are counted as `cds evaluate text` counts.
+The others (`GENERAL`) are of general medicine. There an annotation names its finding by words of the sentence,
+annotations are joined by "; ", and what else is said is not counted: they are counted as `cds evaluate text` counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from cds.training.text_manifest import Annotation, Document
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "unit" / "features" / "text"
 PARTS = ("dev", "blind")
-GENERAL = ("general", "second")
+GENERAL = ("general", "second", "summary", "progress", "chest", "mixed", "last")
+"""In the order in which they were written, each before its first run and after what the ones before it had taught."""
 LANGUAGES = ("en", "zh")
 ANNOTATION = re.compile(r"(\w+)=([PAU])(?:@([LRB?]))?(?:#([\d.]+))?(?:~([nidsr]))?(?::([hyfo]))?")
 BY_WORDS = re.compile(r"(.+?)=([PAU])(?:@([LRB]))?(?:#([\d.]+))?(?:~[nidsr])?(?::[hyfo])?")
@@ -37,6 +38,12 @@ SIDES = {"L": "left", "R": "right", "B": "bilateral"}
 ASSERTIONS = {"P": Assertion.PRESENT, "A": Assertion.ABSENT, "U": Assertion.UNCERTAIN}
 OPEN = "?"
 ASPECTS = ("finding", "assertion", "negation", "side", "size", "change", "context")
+
+
+def general_files() -> list[tuple[str, str]]:
+    """(part, language) of each set of general medicine; the later ones are English only."""
+    files = [(part, language) for part in GENERAL for language in LANGUAGES]
+    return [(part, language) for part, language in files if (FOLDER / f"{part}_{language}.tsv").exists()]
 
 
 @dataclass(frozen=True, slots=True)

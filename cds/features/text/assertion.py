@@ -33,8 +33,8 @@ ALTERNATIVE_GAP = 40
 FINITE = re.compile(r"(?:is|are|was|were|has|have|had|remains?|remained|seems|seemed|appears|appeared) ")
 WITH = re.compile(r" (?:with|without|to|for|as|when|while|once)(?![a-z])")
 ADVERBIAL = re.compile(
-    r" ?(?:(?:given|because|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following|until"
-    r"|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|radiographically|per|via|upon)"
+    r" ?(?:(?:given|because|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following"
+    r"|until|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|via|upon)"
     r"(?![a-z])|\d|(?:[a-z]+ly|throughout|anymore|anywhere|elsewhere|again|altogether)[ .,;)]*$)"
 )
 """What follows a cue that looks back here, though its clause goes on: "PE unlikely given a normal D-dimer"."""
@@ -88,6 +88,8 @@ class Judge:
         assertion, resolved = self._assertion(index, target, governing, after)
         hypothetical = ("hypothetical" in kinds or self._precaution(index, target)) and not historical
         if hypothetical and assertion is Assertion.ABSENT and self._nearest(governing) != "hypothetical":
+            hypothetical = False
+        if back & {"denied.after", "affirmed.after"}:  # what was asked has been answered
             hypothetical = False
         if hypothetical and not resolved:
             assertion = Assertion.UNCERTAIN

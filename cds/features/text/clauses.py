@@ -18,7 +18,8 @@ _AND: Final = re.compile(r"(?<![a-z])(?:and|with)(?![a-z])")
 _FIRST: Final = re.compile(r"[ (\[]*(?:(?:and|with)(?![a-z]) *)?")
 _OR: Final = re.compile(r"[ ]*(?:(?:and or|and|or|nor|versus|vs)(?![a-z])|[或及和与、]|以及|抑或)")
 _ANY_OR: Final = re.compile(rf"(?<![a-z{CJK}])(?:or|nor|versus|vs)(?![a-z])|(?<=[a-z])/(?=[a-z])")
-EXCEPT: Final = ("except", "but", "however", "although", "apart from", "aside from", "other than", "with the exception")
+CARRIED_ON: Final = ("who", "which", "only", "significant for", "notable for", "remarkable for", "positive for")
+"""English stop words that carry a cue on where they follow it at once."""
 _CHINESE: Final = re.compile(rf"[{CJK}]")
 
 GOVERNING: Final = frozenset(
@@ -80,8 +81,8 @@ def _cuts(text: str, start: int, end: int, cues: Sequence[Hit]) -> dict[int, Joi
 
 
 def _governed(text: str, stop: Hit, cues: Sequence[Hit]) -> bool:
-    """Whether a governing cue stands right before a stop word: "不排除合并感染", but not "no history except"."""
-    if text.startswith(EXCEPT, stop.start):
+    """Whether a governing cue stands right before a stop word: "不排除合并", "coworker who", not "history except"."""
+    if text[stop.start].isascii() and not text.startswith(CARRIED_ON, stop.start):
         return False
     at = _skip_spaces_back(text, stop.start)
     return any(cue.end == at and GOVERNING.intersection(cue.kinds) for cue in cues)

@@ -18,6 +18,8 @@ from cds.features.text.values import Change, Language, Laterality, Mention, Pars
 MIXED_SHARE = 0.15
 """The smaller language's share of letters from which a report is called mixed; "CT" and "mm" stay below."""
 MIDLINE = frozenset({"heart", "mediastinum", "pericardium", "spine", "esophageal_hiatus"})
+UNEXPLAINED = ("待查", "原因待查", "原因不明", "查因", "原因待明")
+"""After a symptom: it is there, and its cause is looked for."""
 ELSEWHERE = frozenset({"trachea", "axilla", "chest_wall"})
 """Regions that do not keep a finding in the lung when the clause also names another organ."""
 
@@ -128,6 +130,8 @@ class _Reader:
         asked = judgement.hypothetical or (self._asks and not told_of and not judgement.historical)
         told = judgement.historical or (self._part.kind in ("history", "comparison") and not judgement.hypothetical)
         assertion = judgement.assertion
+        if told_of and assertion is Assertion.UNCERTAIN and self._folded.text.startswith(UNEXPLAINED, target.end):
+            assertion = Assertion.PRESENT
         if asked and not told and assertion is Assertion.PRESENT:
             assertion = Assertion.UNCERTAIN
         return Mention(

@@ -45,12 +45,21 @@ def test_every_annotation_names_a_known_finding(part: str, language: str) -> Non
     assert {item.key for items, _ in annotated.rows(part, language) for item in items} <= FINDINGS.keys()
 
 
-@pytest.mark.parametrize("part", annotated.GENERAL)
-@pytest.mark.parametrize("language", annotated.LANGUAGES)
-def test_general_medicine_is_read_with_few_errors(language: str, part: str) -> None:
+@pytest.mark.parametrize(("part", "language"), annotated.general_files())
+def test_general_medicine_is_read_with_few_errors(part: str, language: str) -> None:
     counts, wrong = annotated.general_counts(language, part)
-    for kind, floor in (("assertion", 0.95), ("laterality", 0.95), ("size_mm", 0.95)):
-        assert annotated.f1(*counts[kind]) >= floor, (kind, wrong)
+    for kind, floor in (
+        ("assertion of what was found", 0.95),
+        ("assertion", 0.94),
+        ("laterality", 0.95),
+        ("size_mm", 0.95),
+    ):
+        assert annotated.f1(*counts.get(kind, (0, 0, 0))) >= floor, (kind, wrong)
+
+
+def test_every_set_of_general_medicine_has_its_file() -> None:
+    assert len(annotated.general_files()) == 10
+    assert {part for part, _ in annotated.general_files()} == {*annotated.GENERAL}
 
 
 def test_a_reader_that_finds_nothing_scores_nothing() -> None:
