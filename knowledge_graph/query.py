@@ -42,6 +42,9 @@ ONE_KIND: Final = 0.5
 LARGEST: Final = math.log(20.0)
 """No single finding counts for more: few tests in this field have a likelihood ratio beyond 20."""
 
+SAME: Final = 1e-9
+"""Scores that differ by less are one score: sums of the same terms in another order differ in their last bits."""
+
 EXPLAINED: Final = frozenset({Kind.FINDING, Kind.LAB, Kind.SYMPTOM})
 """What a disease should explain where it is there; a risk factor or a drug needs no explanation."""
 
@@ -138,7 +141,7 @@ class Differential:
     def _repeats(self, candidate: Candidate, found: Mapping[str, Candidate]) -> bool:
         """Whether a kind of a disease explains no more than the disease itself, and so tells a reader nothing."""
         general = [found[key] for key in self.network.ascent(candidate.disease) if key in found]
-        return any(other.disease != candidate.disease and other.score >= candidate.score for other in general)
+        return any(other.disease != candidate.disease and other.score >= candidate.score - SAME for other in general)
 
     def _judge(self, disease: str, present: Mapping[str, float], absent: Mapping[str, float]) -> Candidate:
         total = LOG_PRIOR[self.network.nodes[disease].prior]
