@@ -65,17 +65,18 @@ def table(graph: Graph, credit: Credit, file: Path) -> tuple[Path, ...]:
 
 def json_ld(graph: Graph, credit: Credit, file: Path) -> tuple[Path, ...]:
     """One JSON-LD document: concepts as SKOS, edges as ``rdf:Statement`` with citation and figures."""
-    head = {
-        "@context": dict(PREFIXES),
+    about = {
         "@id": "kg:graph",
         "dcterms:title": credit.title,
         "dcterms:hasVersion": credit.version,
         "dcterms:license": credit.licence,
     }
     with file.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "@graph": [\n')
-        for place, item in enumerate(_items(graph)):
-            stream.write((",\n" if place else "") + json.dumps(item, ensure_ascii=False))
+        stream.write(
+            f'{{"@context": {json.dumps(dict(PREFIXES))},\n"@graph": [\n{json.dumps(about, ensure_ascii=False)}'
+        )
+        for item in _items(graph):
+            stream.write(",\n" + json.dumps(item, ensure_ascii=False))
         stream.write("\n]}\n")
     return (file,)
 

@@ -68,15 +68,23 @@ def read(file: Path) -> Iterator[Record]:
     if not isinstance(document, dict):
         raise KnowledgeError(f"{file.name}: a JSON-LD document here is an object with '@context' and '@graph'")
     context = _context(file, document.get("@context", {}))
-    whole = _expanded(document, context)
-    about = About(_first(whole, f"{TERMS}title"), _first(whole, f"{TERMS}hasVersion"), _first(whole, f"{TERMS}license"))
+    about = _about(_expanded(document, context))
     yield about
     for place, item in _items(file, text):
         expanded = _expanded(item, context)
+        if f"{TERMS}license" in expanded:
+            about = _about(expanded)
+            yield about
+            continue
         try:
             yield from _records(place, expanded, context, f"{about.name or file.name} {about.version}".strip())
         except ValueError as error:
             yield Rejected(place, Reason.MALFORMED, str(error))
+
+
+def _about(item: Item) -> About:
+    """What a document says about itself, on its top or in an object of the graph that has a licence."""
+    return About(*(_first(item, f"{TERMS}{name}") for name in ("title", "hasVersion", "license")))
 
 
 def _items(file: Path, text: str) -> Iterator[tuple[Place, dict[str, Json]]]:

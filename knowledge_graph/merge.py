@@ -83,7 +83,7 @@ def _system(key: str) -> str:
 
 def _one(group: Sequence[Node]) -> Node:
     first, *others = group
-    names = (name for node in others for name in (node.code.meaning, *node.synonyms))
+    names = (name for node in others for name in (node.key, node.code.meaning, *node.synonyms))
     return replace(
         first,
         synonyms=tuple(dict.fromkeys((*first.synonyms, *names))),

@@ -69,8 +69,10 @@ def test_cross_references_travel_in_both_directions(tmp_path: Path) -> None:
 def test_json_ld_says_title_version_and_licence_and_names_concepts_by_their_address(tmp_path: Path) -> None:
     (file,) = FORMATS["jsonld"](TINY, CREDIT, tmp_path / "graph.jsonld")
     document = json.loads(file.read_text(encoding="utf-8"))
-    assert [document[f"dcterms:{name}"] for name in ("title", "hasVersion", "license")] == ["tiny", "1", "CC0"]
-    addresses = [item["@id"] for item in document["@graph"] if "@id" in item]
+    about, *rest = document["@graph"]
+    assert [about[f"dcterms:{name}"] for name in ("title", "hasVersion", "license")] == ["tiny", "1", "CC0"]
+    assert read_source([file], NOW).info.licence == "CC0"
+    addresses = [item["@id"] for item in rest if "@id" in item]
     assert addresses == [
         "http://purl.obolibrary.org/obo/HP_0000118",
         "urn:cds:scheme:X:1/2",
