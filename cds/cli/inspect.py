@@ -126,12 +126,20 @@ def _show_mentions(parsed: dict[str, object]) -> None:
         size = row.get("size_mm")
         table.add_row(
             row["code"]["meaning"],
-            row["assertion"],
+            _asserted(row),
             str(row.get("laterality") or ""),
             "" if size is None else str(size),
             row["text"],
         )
     Console().print(table)
+
+
+def _asserted(row: dict[str, object]) -> str:
+    """The assertion, and whose and when where that is not the patient's now."""
+    aside = [word for word in ("historical", "hypothetical") if row[word]]
+    if row["subject"] != "patient":
+        aside.insert(0, str(row["subject"]))
+    return f"{row['assertion']} ({', '.join(aside)})" if aside else str(row["assertion"])
 
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}

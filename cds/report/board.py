@@ -19,6 +19,7 @@ from cds.domain.evidence import Assertion, Evidence
 from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.domain.study import Instance
+from cds.domain.vocabulary import ECG
 from cds.report.labels import BANNER, MODALITIES, Bilingual
 from cds.report.marks import Mark, ellipse, marks
 from cds.report.pixels import Shown, heated, shown
@@ -169,7 +170,7 @@ class Board:
 
     def _finding(self, finding: Finding) -> Iterator[_Line]:
         english, *chinese = self._said(sentence(finding))
-        colour = COLOURS[finding.assertion]
+        colour = QUIET if finding.code.value == ECG.value else COLOURS[finding.assertion]
         yield _Line(english, 21, INK, colour)
         for text in chinese:
             yield _Line(text, 19, QUIET)

@@ -153,6 +153,8 @@ def trend(report: Report, lab: LabResult) -> Bilingual:
     series = [*before, lab]
     shown = " → ".join(f"{each.comparator}{number(each.value)}" for each in series)
     told, told_zh = _span((lab.observed_at - before[0].observed_at).total_seconds() / 3600)
+    if told == "0 h":
+        told, told_zh = "minutes", "数分钟"
     word, word_zh = _direction(series)
     return f"{shown}, {word} over {told}", f"{shown}，{told_zh}内{word_zh}"
 

@@ -13,9 +13,9 @@ from cds.domain.finding import Finding
 from cds.domain.report import Report
 from cds.report.because import told
 from cds.report.chinese import chinese
-from cds.report.labels import FIELDS, MODALITIES, SEXES, Bilingual
+from cds.report.labels import FIELDS, MEASURED, MODALITIES, SEXES, Bilingual
 from cds.report.pdf_drawings import ProbabilityBar, ShareBar
-from cds.report.pdf_style import ASSERTION_COLOURS, GREY, PALE, WIDTH, Page, gap
+from cds.report.pdf_style import ASSERTION_COLOURS, GREY, INK, PALE, WIDTH, Page, gap
 from cds.report.source import SourceHeader
 from cds.report.told import sizes_said_earlier
 from cds.report.wording import (
@@ -163,7 +163,7 @@ def _what(page: Page, finding: Finding) -> list[Flowable]:
 
 def _said(page: Page, finding: Finding) -> list[Flowable]:
     english, chinese = asserted(finding.assertion, finding.calibrated_on, finding.code.value)
-    colour = ASSERTION_COLOURS[finding.assertion]
+    colour = INK if english == MEASURED[0] else ASSERTION_COLOURS[finding.assertion]
     return [page.text(english.upper(), 8.2, bold=True, colour=colour), page.text(chinese, 8, colour=colour)]
 
 

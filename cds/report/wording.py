@@ -59,6 +59,8 @@ def number(value: float, digits: int = 4) -> str:
         raise ReportError("a report cannot carry a number that is not finite")
     if value == int(value) and abs(value) < 10**9:
         return str(int(value))
+    if 10**digits <= abs(value) < 10**9:
+        return str(round(value))
     return f"{value:.{digits}g}"
 
 

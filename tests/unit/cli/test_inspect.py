@@ -20,6 +20,12 @@ def test_each_line_is_a_report_of_its_own_and_keeps_its_order(tmp_path: Path) ->
     assert (last["mentions"][0]["finding"], last["mentions"][0]["assertion"]) == ("pleural_effusion", "PRESENT")
 
 
+def test_the_table_says_whose_a_finding_is_where_it_is_not_the_patient_s(tmp_path: Path) -> None:
+    table = cds("parse-report", "-", stdin=b"Mother had lung cancer. No pneumothorax.", folder=tmp_path).stdout.decode()
+    assert "family" in table
+    assert "(patient)" not in table
+
+
 def test_plugins_as_json_names_every_door_and_what_is_chosen(tmp_path: Path) -> None:
     doors = json.loads(cds("plugins", "--json", folder=tmp_path).stdout)
     assert len(doors) == 8

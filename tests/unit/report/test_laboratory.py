@@ -80,6 +80,7 @@ def test_how_long_it_counts_is_told_where_its_source_says_so() -> None:
         ([(400.0, 50, ""), (180.0, 26, "")], "400 → 180 → 120, falling over 46 h"),
         ([(40.0, 50, ""), (180.0, 26, "")], "40 → 180 → 120, varying over 46 h"),
         ([(120.0, 56, "")], "120 → 120, unchanged over 2.2 d"),
+        ([(40.0, 4.01, "")], "40 → 120, rising over minutes"),
         ([(5.0, 50, "<")], "<5 → 120, direction open over 46 h"),
         ([], ""),
     ],

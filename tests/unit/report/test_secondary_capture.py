@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from cds.domain.evidence import ImageRegion, Modality
 from cds.domain.report import Report
+from cds.domain.vocabulary import ECG
 from cds.report.board import AMBER, COLOURS, MARK, MOST_FINDINGS, QUIET, Board
 from cds.report.secondary_capture import SecondaryCapture
 from support.reports import full_report, many_nodules_report, xray_only_report
@@ -76,6 +77,12 @@ def test_one_dot_for_each_finding_and_what_is_left_out_is_counted(tmp_path: Path
     assert has(board, COLOURS[report.findings[0].assertion]) == MOST_FINDINGS * dot
     fewer = Board(None).draw(replace(report, findings=report.findings[:MOST_FINDINGS]))
     assert has(board, QUIET) > has(fewer, QUIET)
+
+
+def test_what_was_only_measured_has_no_colour_of_alarm(tmp_path: Path) -> None:
+    report = many_nodules_report(tmp_path)
+    measured = replace(report.findings[0], code=ECG)
+    assert not has(Board(None).draw(replace(report, findings=(measured,))), COLOURS[measured.assertion])
 
 
 def test_the_largest_comes_first(tmp_path: Path) -> None:

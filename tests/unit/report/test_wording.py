@@ -110,9 +110,18 @@ def test_a_number_that_is_not_finite_is_an_error(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(8.0, "8"), (8.24, "8.24"), (0.031, "0.031"), (1234.56, "1235"), (-0.5, "-0.5"), (96.5, "96.5")]
+    ("value", "said"),
+    [
+        (8.0, "8"),
+        (8.24, "8.24"),
+        (0.031, "0.031"),
+        (1234.56, "1235"),
+        (12345.6, "12346"),
+        (-0.5, "-0.5"),
+        (96.5, "96.5"),
+    ],
 )
-def test_a_number_has_four_significant_digits_at_most(value: float, said: str) -> None:
+def test_a_number_has_four_significant_digits_and_no_exponent(value: float, said: str) -> None:
     assert number(value) == said
 
 
