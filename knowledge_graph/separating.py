@@ -20,6 +20,8 @@ FIRST: Final = 4
 """Between so many of the likeliest diseases the next observation should decide."""
 LOOKED_FOR: Final = frozenset({Kind.FINDING, Kind.LAB})
 """What an examination can look for; symptoms are asked for, and texts rarely say all of them."""
+EXPECTED_AT_LEAST: Final = 0.3
+"""What is seen in fewer of a disease's patients is not asked for."""
 LEAST_BITS: Final = 0.05
 """An observation that would tell less than this is not worth a sentence."""
 
@@ -44,10 +46,11 @@ def missing(differential: Differential, candidate: Candidate, known: Collection[
     """
     network = differential.network
     told = _told(network, known)
-    open_ones = [key for key in _shown(differential, candidate.disease) if not network.ascent(key).keys() & told]
     gains = {
-        key: differential.expected(candidate.disease, key) * _raise(differential, candidate.disease, key)
-        for key in open_ones
+        key: often * _raise(differential, candidate.disease, key)
+        for key in _shown(differential, candidate.disease)
+        if not network.ascent(key).keys() & told
+        and (often := differential.expected(candidate.disease, key)) >= EXPECTED_AT_LEAST
     }
     telling = [key for key, gain in gains.items() if gain > 0.0]
     return tuple(sorted(telling, key=lambda key: (-gains[key], key))[:most])

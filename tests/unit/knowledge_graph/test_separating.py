@@ -80,6 +80,12 @@ def test_whoever_saw_one_kind_of_opacity_is_not_asked_for_another() -> None:
     assert "infiltrate" not in missing(OWN, pneumonia, ["consolidation"], most=9)
 
 
+def test_what_few_patients_show_is_not_asked_for() -> None:
+    """Air trapping is an uncommon sign of pneumonia in the graph (0.15)."""
+    (pneumonia,) = [one for one in OWN.rank({"consolidation": 1.0}) if one.disease == "pneumonia"]
+    assert missing(OWN, pneumonia, ["consolidation"], most=9) == ("pleural_effusion",)
+
+
 def test_the_sentence_says_in_both_languages_what_is_not_known_yet() -> None:
     candidate = OWN.rank({"vascular_congestion": 1.0})[0]
     english, chinese = differential_text(OWN.network, candidate, frozenset(), ("bnp_high", "cardiomegaly"))
