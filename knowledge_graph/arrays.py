@@ -263,10 +263,16 @@ class MappedNetwork(Network):
         """Cost from each node to the goal, right for all that are nearer than `start` (Dial's buckets)."""
         distance = np.full(len(self._keys), _FAR, dtype=np.int32)
         distance[goal] = 0
+        around = self._slots(np.array([start]))
+        beside, price = self._numbers["adj_node"][around], self._numbers["adj_cost"][around].astype(np.int32)
         waiting: dict[int, list[Ints]] = {0: [np.array([goal])]}
         while waiting:
             far = min(waiting)
             if far >= distance[start]:
+                break
+            right = distance[beside] <= far
+            if right.any() and (least := int((distance[beside[right]] + price[right]).min())) <= far + 1:
+                distance[start] = least  # the last front is the widest, and need not be walked
                 break
             front = np.unique(np.concatenate(waiting.pop(far)))
             slots = self._slots(front[distance[front] == far])
