@@ -29,7 +29,7 @@ from cds.training.text_manifest import Annotation, Document
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "unit" / "features" / "text"
 PARTS = ("dev", "blind")
-GENERAL = ("general", "second", "summary", "progress", "chest", "mixed", "last")
+GENERAL = ("general", "second", "summary", "progress", "chest", "mixed", "last", "final")
 """In the order in which they were written, each before its first run and after what the ones before it had taught."""
 LANGUAGES = ("en", "zh")
 ANNOTATION = re.compile(r"(\w+)=([PAU])(?:@([LRB?]))?(?:#([\d.]+))?(?:~([nidsr]))?(?::([hyfo]))?")

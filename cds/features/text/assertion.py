@@ -24,17 +24,20 @@ NEAR = {
     "hold": 30,
     "never": 40,
     "non": 2,
+    "negative": 2,
+    "neg": 2,
     "\u2212": 1,
     "不": 1,
     "未": 1,
 }
 """Cues that reach no further than so many characters: they are said of many other things too."""
+ADJECTIVES = frozenset(("negative", "neg"))
 ALTERNATIVE_GAP = 40
 FINITE = re.compile(r"(?:is|are|was|were|has|have|had|remains?|remained|seems|seemed|appears|appeared) ")
 WITH = re.compile(r" (?:with|without|to|for|as|when|while|once)(?![a-z])")
 ADVERBIAL = re.compile(
-    r" ?(?:(?:given|because|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite|following"
-    r"|until|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|via|upon)"
+    r" ?(?:(?:given|because|in|at|on|based|by|since|per|today|now|but|during|under|clinically|currently|despite"
+    r"|following|until|overnight|after|before|x ?\d+|this (?:time|morning|visit|admission|study|exam)|via|upon)"
     r"(?![a-z])|\d|(?:[a-z]+ly|throughout|anymore|anywhere|elsewhere|again|altogether)[ .,;)]*$)"
 )
 """What follows a cue that looks back here, though its clause goes on: "PE unlikely given a normal D-dimer"."""
@@ -104,7 +107,7 @@ class Judge:
     def _forward(self, index: int, clause: Clause) -> Iterable[_Cue]:
         """The forward cues of a clause, with their reach."""
         for cue in clause.cues:
-            if self._turned(cue, clause):
+            if self._turned(cue, clause) or (self._adjective(cue) and not self._leads(cue)):
                 continue
             link = "link" in cue.kinds
             for kind in cue.kinds:
@@ -213,6 +216,8 @@ class Judge:
             return False
         if not any(kind.endswith(".before") for kind in cue.kinds):
             return True
+        if self._adjective(cue):
+            return not self._leads(cue)
         rest = self._text[cue.end : clause.end].strip(" .,;:!?。、)]")
         if not rest or self._turned(cue, clause):
             return True
@@ -228,6 +233,14 @@ class Judge:
             return True
         predicate = WITH.match(self._text, cue.end) or FINITE.match(self._text, cue.start)
         return predicate is not None and not self._targets_between(cue.end, clause.end)
+
+    def _adjective(self, cue: Hit) -> bool:
+        return self._text[cue.start : cue.end] in ADJECTIVES
+
+    def _leads(self, cue: Hit) -> bool:
+        """Whether the next word is a finding and the last one is none: "negative rash", not "HIV negative"."""
+        follows = any(target.at == cue.end + 1 for target in self._targets)
+        return follows and not any(target.until == cue.start - 1 for target in self._targets)
 
     def _new_statement(self, target: Target, cue: Hit, clause: Clause) -> bool:
         """Whether another finding's statement lies between the target and the cue."""

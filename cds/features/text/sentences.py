@@ -45,6 +45,8 @@ _ABBREVIATIONS = frozenset(
 )
 _CLOSING = frozenset(("mm", "cm", "etc", "am", "pm", "a.m", "p.m", "no", "l", "r", "lt", "rt", "bilat"))
 """Abbreviations that end a sentence where a capital follows."""
+_GENUS = re.compile(r"[ (]?[A-Z]\. [a-z]")
+"""The dot of "C. difficile", "E. coli"."""
 _LAST_WORD = re.compile(r"[a-z.]+$")
 _NUMBERING = re.compile(r"[\s(]*(?:\d{1,2}|[a-h])?$")
 _HEADING_MARK = re.compile(r" ?[\])]? ?:| ?\]| ?(?=[\n\f])")
@@ -154,6 +156,8 @@ def _full_stop(folded: Folded, start: int, at: int, after: str) -> bool:
     if after and not after.isspace():
         joined = after.isascii() and (after.isdigit() or folded.cased[at + 1].islower() or after in ".,;:)")
         return not joined and (not after.isalpha() or not after.isascii() or text[at - 1 : at].islower())
+    if _GENUS.match(folded.cased, max(start, at - 2)):
+        return False
     window = text[max(start, at - 12) : at]
     word = _LAST_WORD.search(window)
     if word and word.group().strip(".") in _ABBREVIATIONS:

@@ -58,7 +58,7 @@ def test_general_medicine_is_read_with_few_errors(part: str, language: str) -> N
 
 
 def test_every_set_of_general_medicine_has_its_file() -> None:
-    assert len(annotated.general_files()) == 10
+    assert len(annotated.general_files()) == 11
     assert {part for part, _ in annotated.general_files()} == {*annotated.GENERAL}
 
 
