@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cds.domain.code import Code
+from cds.domain.report import Case
+from cds.domain.study import Patient, Study
 from cds.errors import KnowledgeError
 from knowledge_graph.cli import app
 from knowledge_graph.imported import Imported, Reason, curie
@@ -15,6 +17,7 @@ from knowledge_graph.load import load
 from knowledge_graph.merge import merge
 from knowledge_graph.model import Edge, Graph, Kind, Node, Relation
 from knowledge_graph.opening import open_graph
+from knowledge_graph.source import ThoraxGraph
 from knowledge_graph.store import build, write_source
 from knowledge_graph.store import read_source as stored_source
 
@@ -306,3 +309,16 @@ def test_the_command_imports_once_reports_each_reason_and_lists_the_source(tmp_p
     listed = json.loads(RUNNER.invoke(app, ["sources", "--database", url, "--json"]).stdout)["sources"]
     assert [(item["name"], item["licence"], item["files"]) for item in listed] == [("tiny", "CC0", ["tiny.obo"])]
     assert "Nothing was imported." in RUNNER.invoke(app, ["sources", "--database", "sqlite://"]).stdout
+
+
+def test_a_source_takes_part_in_the_reasoning_only_where_the_configuration_names_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'kg.sqlite'}"
+    build(load(), url)
+    write_source(read(tmp_path, a_dot_obo=OBO), url)
+    case = Case(study=Study(study_instance_uid="2.25.1", patient=Patient(), series=()))
+    hashes = [
+        ThoraxGraph(ThoraxGraph.Settings(path=url, imported=names)).consult(case, (), ()).algorithm.sha256
+        for names in ((), ("tiny",))
+    ]
+    assert hashes[0] == load().sha256 == ThoraxGraph(ThoraxGraph.Settings()).consult(case, (), ()).algorithm.sha256
+    assert hashes[1] == open_graph(url, ("tiny",)).sha256 != hashes[0]
