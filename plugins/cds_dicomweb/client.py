@@ -21,7 +21,6 @@ from cds_dicomweb.multipart import media_type
 from cds_dicomweb.tls import client_context, stamp_of
 
 _MAX_ANSWER_BYTES: Final = 16 << 20
-_CHUNK_BYTES: Final = 262_144
 
 
 class Unanswered(Exception):
@@ -151,7 +150,7 @@ def within(response: httpx2.Response, seconds: float) -> Iterator[bytes]:
         When it takes longer.
     """
     deadline = time.monotonic() + seconds
-    for chunk in response.iter_raw(_CHUNK_BYTES):
+    for chunk in response.iter_raw():  # as it comes: gathered into larger pieces, a trickle would never be looked at
         yield chunk
         if time.monotonic() > deadline:
             raise Unanswered(f"the answer was not whole within {seconds:.0f} s")

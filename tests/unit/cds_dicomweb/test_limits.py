@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
 from cds.errors import OutOfResources
+from cds_dicomweb.client import Unanswered, within
 from cds_dicomweb.testing import RememberingIntake
 from cds_dicomweb.wire import Gone, Pace, Wire
 from cds_pacs.testing.instances import part10, small_data_set
@@ -322,3 +323,15 @@ def test_an_instance_of_256_megabytes_passes_through_in_bounded_memory() -> None
         assert int(child.stdout.readline()) > blocks << 20
         print(file=child.stdin, flush=True)
         assert int(child.stdout.readline()) < 16_000  # kilobytes
+
+
+def test_an_answer_that_trickles_is_given_up_at_the_deadline_and_not_gathered_first() -> None:
+    def trickle() -> Iterator[bytes]:
+        yield b"1"
+        yield b"2"
+        raise AssertionError("more was read after the deadline")
+
+    pieces = within(httpx2.Response(200, content=trickle()), seconds=0)
+    assert next(pieces) == b"1"
+    with pytest.raises(Unanswered, match="not whole"):
+        list(pieces)
