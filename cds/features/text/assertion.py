@@ -226,6 +226,8 @@ class Judge:
 
     def _turned(self, cue: Hit, clause: Clause) -> bool:
         """Whether a cue that may look both ways speaks of what stands before it, and only then goes on."""
+        if len(cue.kinds) < 2:
+            return False
         sides = {kind.partition(".")[2] for kind in cue.kinds}
         if not {"before", "after"} <= sides or not self._targets_between(clause.start, cue.start):
             return False

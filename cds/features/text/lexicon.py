@@ -185,12 +185,13 @@ class _Phrases:
         if kind not in kinds:
             kinds.append(kind)
 
-    def add_all(self, table: Table, group: int, kind: str, *, plural: bool = False, unless_named: bool = False) -> None:
+    def add_all(
+        self, table: Table, group: int, kind: str, *, plural: bool = False, taken: frozenset[str] = frozenset()
+    ) -> None:
         """The lists ``en``, ``zh``, ``misspelled`` and ``abbreviations`` of a table.
 
-        `unless_named`: leave out the words that the group has for a finding already.
+        `taken` are left out.
         """
-        taken = self._named() if unless_named else frozenset()
         english = _words(table, "en") + _words(table, "misspelled")
         for phrase in english:
             for form in (phrase, *_plurals(phrase)) if plural else (phrase,):
@@ -202,7 +203,7 @@ class _Phrases:
         for phrase in _words(table, "abbreviations"):
             self.add(phrase, group, kind, exact=True)
 
-    def _named(self) -> frozenset[str]:
+    def named(self) -> frozenset[str]:
         """The phrases that name a finding of the vocabulary."""
         return frozenset(
             phrase
@@ -260,8 +261,9 @@ def _read_findings(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
 
 def _read_general(tables: Table, phrases: _Phrases) -> dict[str, Concept]:
     """Concepts beyond the thorax; a word that is a finding's stays the finding's."""
+    taken = phrases.named()
     for key, value in tables.items():
-        phrases.add_all(_table(value), Group.TERM, key, plural=True, unless_named=True)
+        phrases.add_all(_table(value), Group.TERM, key, plural=True, taken=taken)
     made = {
         key: Concept("", bool(_table(value).get("sized", False)), False, bool(_table(value).get("symptom", False)))
         for key, value in tables.items()
