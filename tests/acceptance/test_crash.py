@@ -328,7 +328,7 @@ def test_what_was_answered_and_not_filed_is_filed_at_the_next_start(theatre: The
 KERNEL = {
     "rename": ("rename,renameat,renameat2", (1,)),
     "fsync": ("fsync", (2, 5, 9)),
-    "fdatasync": ("fdatasync", (2, 6)),
+    "fdatasync": ("fdatasync", (2, 4, 6, 9)),
     "pwritev": ("pwritev,pwritev2", (1, 2, 4)),
     "unlink": ("unlink,unlinkat", (1,)),
     "pwrite64": ("pwrite64", (2, 4, 7)),
