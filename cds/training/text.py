@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,14 +146,13 @@ def _matched(document: Document, free: list[Said]) -> Iterator[tuple[Annotation,
 
 
 def _occurrence(text: str, words: str, seen: Counter[str]) -> int:
-    """Where the words stand; the second time they are annotated, their second place."""
-    low, wanted = text.lower(), words.lower()
-    start = low.find(wanted)
-    for _ in range(seen[wanted]):
-        further = low.find(wanted, start + 1)
-        start = further if further >= 0 else start
+    """Where the words stand, rather alone than within others; the second time they are annotated, their second place."""
+    low, wanted = text.lower(), re.escape(words.lower())
+    alone = [found.start() for found in re.finditer(rf"(?<![a-z]){wanted}(?![a-z])", low)]
+    places = alone or [found.start() for found in re.finditer(wanted, low)]
+    at = min(seen[wanted], len(places) - 1)
     seen[wanted] += 1
-    return start
+    return places[at] if places else -1
 
 
 def _said_as(assertion: Assertion) -> tuple[tuple[str, str], ...]:

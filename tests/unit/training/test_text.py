@@ -115,3 +115,15 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
         "precision": 1, "recall": 1, "f1": 1,
     }  # fmt: skip
     assert rules("") == []
+
+
+def test_annotated_words_are_looked_for_alone_before_they_are_looked_for_within_others() -> None:
+    from collections import Counter
+
+    from cds.training.text import _occurrence
+
+    seen: Counter[str] = Counter()
+    text = "PERC negative, so no PE; PE was feared"
+    assert [_occurrence(text, "PE", seen) for _ in range(3)] == [21, 25, 25]
+    assert _occurrence("右侧气胸", "气胸", Counter()) == 2
+    assert _occurrence("hydropneumothorax", "pneumothorax", Counter()) == 5
