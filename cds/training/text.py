@@ -146,7 +146,7 @@ def _matched(document: Document, free: list[Said]) -> Iterator[tuple[Annotation,
 
 
 def _occurrence(text: str, words: str, seen: Counter[str]) -> int:
-    """Where the words stand, rather alone than within others; the second time they are annotated, their second place."""
+    """Where the words stand, alone rather than within others; annotated a second time, their second place."""
     low, wanted = text.lower(), re.escape(words.lower())
     alone = [found.start() for found in re.finditer(rf"(?<![a-z]){wanted}(?![a-z])", low)]
     places = alone or [found.start() for found in re.finditer(wanted, low)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from cds.cli import app
 from cds.errors import ConfigError
-from cds.training.text import evaluate, rules, scores
+from cds.training.text import _occurrence, evaluate, rules, scores
 from cds.training.text_manifest import documents
 from support.encoders import encoder
 
@@ -118,10 +119,6 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
 
 
 def test_annotated_words_are_looked_for_alone_before_they_are_looked_for_within_others() -> None:
-    from collections import Counter
-
-    from cds.training.text import _occurrence
-
     seen: Counter[str] = Counter()
     text = "PERC negative, so no PE; PE was feared"
     assert [_occurrence(text, "PE", seen) for _ in range(3)] == [21, 25, 25]
