@@ -255,5 +255,5 @@ def _analyse_with(settings: Settings) -> Callable[[Attempt], AnalysisResult]:
             if isinstance(source, ports.Checkable):
                 source.check()
         except ConfigError as error:
-            _LOG.error("records are missing from every report: %s", error)
+            _LOG.error("records of one source may be missing from reports: %s", error)
     return Reading(work)

@@ -45,8 +45,8 @@ def serve(config: ConfigOption = None) -> None:
 
             running.run(started)
     except OSError as error:
-        where = error.filename or f"{settings.node.host}:{settings.node.port}"
-        raise ConfigError(f"the node cannot work with {str(where)!r}: {error.strerror or error}") from None
+        where = error.filename or settings.data_dir
+        raise ConfigError(f"the node cannot work with {where}: {error.strerror or error}") from None
 
 
 def _announce(line: str, to: TextIO | None = None) -> None:

@@ -206,9 +206,11 @@ class _Desk:
 
     def port(self) -> int:
         """The port that was bound, once it is."""
-        message = self._message(_START_SECONDS)
+        message, name = self._message(_START_SECONDS), self._listener.name
+        if isinstance(message, OSError):
+            raise OSError(message.errno, message.strerror or str(message), f"the address of listener {name!r}")
         if not isinstance(message, int):
-            raise message or PluginError(f"listener {self._listener.name!r} ended before it listened")
+            raise message or PluginError(f"listener {name!r} ended before it listened")
         self._port = message
         return message
 

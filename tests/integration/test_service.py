@@ -259,7 +259,7 @@ def test_a_taken_port_stops_the_start_and_leaves_nothing_running(tmp_path: Path,
     world.node.stop()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         plan_port = taken.getsockname()[1]
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(OSError, match=r"in use.*the address of listener 'dicom'"):
             world.new_node(world.ledger, port=plan_port).start()
     assert not world.ledger.lock.held_by_anyone()
     world.node = world.new_node(world.ledger)
