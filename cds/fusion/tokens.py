@@ -105,12 +105,12 @@ class Tokens:
 class CaseTokens:
     """The tokens of one case, and which observation ids bear on which target.
 
-    `looked` says for each target whether one of them is of an image or a report text.
+    `looked` says for each target which modalities bear on it that look: images and report texts, not values.
     """
 
     tokens: Tokens
     because: dict[str, tuple[str, ...]]
-    looked: dict[str, bool]
+    looked: dict[str, frozenset[Modality]]
     notes: tuple[str, ...]
 
 
@@ -142,8 +142,8 @@ def tokens_of(
                          bool(said)]])  # fmt: skip
     row = xray if xray is not None else np.full(spec.xray.token_size, np.nan)
     tokens = Tokens(present, _row(row), _row(nodules), _row(labs), below[None], mentions[None])
-    values = {item.id for item in distinct(parts[Modality.LABS])}
-    looked = {key: not values.issuperset(ids) for key, ids in because.items()}
+    of = {item.id: modality for modality in MODALITIES for item in distinct(parts[modality])}
+    looked = {key: frozenset(of[each] for each in ids) - {Modality.LABS} for key, ids in because.items()}
     return CaseTokens(tokens, {key: tuple(ids) for key, ids in because.items()}, looked, tuple(notes))
 
 

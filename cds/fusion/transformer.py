@@ -82,10 +82,12 @@ class TransformerFusion:
         """
         weights = self._weights
         read = tokens_of(evidence, weights.spec, weights.xray.mean, weights.xray.projection)
-        scores = self._score(read, {part.modality for part in evidence if not all(gate.passed for gate in part.gates)})
+        doubted = {part.modality for part in evidence if not all(gate.passed for gate in part.gates)}
+        scores = self._score(read, doubted)
         reason = _reason(evidence, read)
         return tuple(
-            self._finding(column, target, read, scores, reason) for column, target in enumerate(weights.spec.targets)
+            self._finding(column, target, read, scores, doubted, reason)
+            for column, target in enumerate(weights.spec.targets)
         )
 
     def _score(self, read: CaseTokens, doubted: Set[Modality]) -> _Scores:
@@ -100,16 +102,18 @@ class TransformerFusion:
         contributions = shapley(probability, int(present.sum()))
         return _Scores(probability[-1], low[-1], high[-1], probability[without][0], contributions)
 
-    def _finding(self, column: int, target: TargetSpec, read: CaseTokens, scores: _Scores, reason: str) -> Finding:
-        because = read.because[target.id]
-        if not read.looked[target.id]:
+    def _finding(
+        self, column: int, target: TargetSpec, read: CaseTokens, scores: _Scores, doubted: Set[Modality], reason: str
+    ) -> Finding:
+        because, looked = read.because[target.id], read.looked[target.id]
+        if not looked:
             return self._not_assessed(target, because)
         players = [modality for modality, there in zip(MODALITIES, read.tokens.present[0], strict=True) if there]
         probability = float(scores.probability[column])
         return Finding(
             id=target.id,
             code=FINDINGS[target.id],
-            assertion=assertion_of(probability, float(scores.trusted[column]), target),
+            assertion=assertion_of(probability, float(scores.trusted[column]), target, settled=bool(looked - doubted)),
             algorithm=self._algorithm,
             probability=probability,
             interval=(float(scores.low[column]), float(scores.high[column])),
@@ -134,12 +138,15 @@ class TransformerFusion:
         )
 
 
-def assertion_of(probability: float, trusted: float, target: TargetSpec) -> Assertion:
+def assertion_of(probability: float, trusted: float, target: TargetSpec, *, settled: bool = True) -> Assertion:
     """PRESENT or ABSENT outside the target's band, UNCERTAIN within it.
 
     Both need the evidence whose gates were passed to say the same (`trusted`): what lies outside its
-    intended use may raise a doubt, and may not settle a finding.
+    intended use may raise a doubt, and may not settle a finding. Nor may laboratory values alone: it is
+    `settled` only where an image or a text that passed its gates bears on it.
     """
+    if not settled:
+        return Assertion.UNCERTAIN
     if min(probability, trusted) >= target.present_from:
         return Assertion.PRESENT
     return Assertion.ABSENT if max(probability, trusted) < target.absent_below else Assertion.UNCERTAIN

@@ -106,6 +106,24 @@ def test_evidence_outside_its_intended_use_does_not_settle_a_finding(model: Tran
     assert found.probability == one(fuse(model, (ct, report)), "lung_cancer").probability
 
 
+def test_an_image_outside_its_intended_use_and_laboratory_values_settle_nothing(model: TransformerFusion) -> None:
+    gate = Gate(name="age", passed=False, reason="the model was trained on children")
+    xray, labs = parts(Modality.XRAY, Modality.LABS)
+    xray = dataclasses.replace(xray, embedding=tuple(-each for each in xray.embedding))
+    normal = dataclasses.replace(labs, observations=tuple(_at(each, 0.1) for each in labs.observations))
+    both = (dataclasses.replace(xray, gates=(gate,)), normal)
+    found = one(fuse(model, both), "pneumonia")
+    assert found.assertion is Assertion.UNCERTAIN
+    assert found.probability == one(fuse(model, (xray, normal)), "pneumonia").probability
+    report = parts(Modality.TEXT)[0]
+    assert one(fuse(model, (*both, report)), "pneumonia").assertion is not Assertion.NOT_ASSESSED
+
+
+def _at(observation: Observation, value: float) -> Observation:
+    measured = tuple(dataclasses.replace(each, value=value) for each in observation.measurements)
+    return dataclasses.replace(observation, measurements=measured)
+
+
 def test_larger_nodules_make_lung_cancer_likelier(model: TransformerFusion) -> None:
     ct = parts(Modality.CT)[0]
     found = []
