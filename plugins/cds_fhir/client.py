@@ -16,11 +16,12 @@ from typing import Final
 import httpx2
 
 from cds.errors import ConfigError
+from cds_fhir.budget import Budget
 from cds_fhir.elements import Element, Unreadable, child, children, parsed, text
 
-_CHUNK_BYTES: Final = 262_144
 _MEDIA_TYPES: Final = ("application/fhir+json", "application/json", "application/json+fhir")
 _LONGEST_WAIT_SECONDS: Final = 3600.0
+_LATE: Final = "the server's answer was not whole in time"
 _STALE: Final = (400, 404, 410)
 """How servers answer for a page of a search that they have forgotten."""
 
@@ -118,17 +119,23 @@ def tls_context(server: Server) -> ssl.SSLContext | None:
 class Client:
     """Asks one server; a context manager. Building it reads token and authorities anew.
 
+    Parameters
+    ----------
+    seconds
+        All that is asked of it takes so long at most: then connections are shut, whatever is awaited on them.
+
     Raises
     ------
     ConfigError
         When a setting or a file is not usable.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, seconds: float) -> None:
         for name in ("httpx2", "httpcore2"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they log whole URLs
         self._server = server
         self._base = checked_url(server)
+        self._budget = Budget(seconds)
         context = tls_context(server)
         token = token_of(server.token_file, "[records.fhir]")
         headers = {"Accept": _MEDIA_TYPES[0], "Accept-Encoding": "identity", "User-Agent": "CDS"}
@@ -136,17 +143,22 @@ class Client:
             verify=context if context is not None else False,
             trust_env=False,
             follow_redirects=False,
-            timeout=httpx2.Timeout(server.answer_seconds, connect=server.connect_seconds),
             headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
 
     def __enter__(self) -> Client:
+        self._budget.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._budget.__exit__(kind, error, trace)
         self._http.close()
+
+    def left(self) -> float:
+        """Seconds that are left to ask in; 0 when the time is over."""
+        return self._budget.left()
 
     def search(self, kind: str, query: Mapping[str, str]) -> str:
         """The URL of a search for resources of a type."""
@@ -183,23 +195,41 @@ class Client:
         return found
 
     def _read(self, url: httpx2.URL) -> Element:
-        deadline = time.monotonic() + self._server.answer_seconds
+        server, left = self._server, self._budget.left()
+        if not left:
+            raise Unanswered(_LATE)
+        seconds = min(server.answer_seconds, left)
+        deadline = time.monotonic() + seconds
+        timeout = httpx2.Timeout(seconds, connect=min(server.connect_seconds, left))
         try:
-            with self._http.stream("GET", url) as response:
+            with self._http.stream("GET", url, timeout=timeout, extensions={"trace": self._budget.trace}) as response:
                 _check(response)
-                body = bytearray()
-                for chunk in response.iter_raw(_CHUNK_BYTES):
-                    body += chunk
-                    if len(body) > self._server.answer_bytes:
-                        raise Unanswered(f"the server's answer is longer than {self._server.answer_bytes} bytes")
-                    if time.monotonic() > deadline:
-                        raise Unanswered("the server's answer was not whole in time")
+                body = whole(response, deadline, server.answer_bytes)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:  # their messages may carry the URL
-            raise Unanswered(f"the server cannot be asked ({type(error).__name__})") from None
+            reason = f"the server cannot be asked ({type(error).__name__})" if self._budget.left() else _LATE
+            raise Unanswered(reason) from None
         try:
-            return parsed(bytes(body))
+            return parsed(body)
         except Unreadable:
             raise Unanswered("the server's answer is no JSON object") from None
+
+
+def whole(response: httpx2.Response, deadline: float, most_bytes: int) -> bytes:
+    """The body of a response, as it was sent.
+
+    Raises
+    ------
+    Unanswered
+        When it is longer, or not whole at the deadline (of `time.monotonic`).
+    """
+    body = bytearray()
+    for chunk in response.iter_raw():  # as it comes: gathered into larger pieces, a trickle would never be looked at
+        body += chunk
+        if len(body) > most_bytes:
+            raise Unanswered(f"the server's answer is longer than {most_bytes} bytes")
+        if time.monotonic() > deadline:
+            raise Unanswered(_LATE)
+    return bytes(body)
 
 
 def _check(response: httpx2.Response) -> None:

@@ -46,7 +46,7 @@ class Plan:
     overlap_seconds
         A search begins so long before the end of the last: a server may show late what it changed earlier.
     budget_seconds
-        One call goes on for so long, and the next from there.
+        One call takes so long at most, half of it for other processes that ask; the next goes on from there.
     page_size
         Resources that are asked for at once.
     """
@@ -70,6 +70,12 @@ class Poller:
         self._not_before = 0.0
         self._wait = 0.0
         self._trouble = ""
+        self._failed = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server could not be asked the last time, or what it has not be kept."""
+        return self._failed
 
     def catch_up(self) -> str:
         """Ask for what has changed; why not all of it is here, ``""`` where it is.
@@ -83,12 +89,15 @@ class Poller:
         if now < self._not_before:
             return self._trouble
         if not self._is_due(now):
+            self._failed = False
             return ""
+        deadline = time.monotonic() + self._plan.budget_seconds
         with self._alone() as is_alone:
             if not is_alone:
                 return "the FHIR server is being asked by another process"
             # Whoever had the lock before may have done it.
-            self._trouble = self._ask(now) if self._is_due(now) else ""
+            self._failed = False
+            self._trouble = self._ask(now, deadline - time.monotonic()) if self._is_due(now) else ""
         self._not_before = self._clock() + self._wait if self._trouble else 0.0
         return self._trouble
 
@@ -96,25 +105,25 @@ class Poller:
         every = [self._store.progress(self._plan.origin, kind) for kind in TYPES]
         return any(each.next or now - each.asked_at >= self._plan.every_seconds for each in every)
 
-    def _ask(self, now: float) -> str:
-        deadline = time.monotonic() + self._plan.budget_seconds
+    def _ask(self, now: float, seconds: float) -> str:
         self._wait = 0.0
         try:
-            with Client(self._plan.server) as client:
-                for kind in TYPES:
-                    if not self._read_all(client, kind, now, deadline):
-                        return "the FHIR server has more than could be fetched by now"
-                self._fetch_patients(client, now, deadline)
+            with Client(self._plan.server, seconds=seconds) as client:
+                every = all(self._read_all(client, kind, now) for kind in TYPES)
+                if not (every and self._fetch_patients(client, now)):
+                    return "the FHIR server has more than could be fetched by now"
         except Unanswered as error:
+            self._failed = True
             self._wait = max(error.retry_after, self._plan.every_seconds)
             _LOG.warning("the FHIR server could not be asked: %s", error)
             return f"the FHIR server could not be asked, what was fetched before is used: {error}"
         except OutOfResources as error:
+            self._failed = True
             _LOG.warning("what the FHIR server has cannot be kept: %s", error)
             return "what the FHIR server has cannot be kept now; what was fetched before is used"
         return ""
 
-    def _read_all(self, client: Client, kind: str, now: float, deadline: float) -> bool:
+    def _read_all(self, client: Client, kind: str, now: float) -> bool:
         """Read a search to its end; whether there was time for all of it."""
         progress = self._store.progress(self._plan.origin, kind)
         if not progress.next and now - progress.asked_at < self._plan.every_seconds:
@@ -126,9 +135,14 @@ class Poller:
             if url in seen:
                 raise Unanswered("the server's pages go round in a circle")
             seen.add(url)
-            if time.monotonic() > deadline:
+            if not client.left():
                 return False
-            url, high = self._read_page(client, kind, url, high, now)
+            try:
+                url, high = self._read_page(client, kind, url, high, now)
+            except Unanswered:
+                if len(seen) > 1 and not client.left():
+                    return False  # the server does answer: the next call goes on with this page
+                raise
         return True
 
     def _read_page(self, client: Client, kind: str, url: str, high: str, now: float) -> tuple[str, str]:
@@ -159,16 +173,23 @@ class Poller:
         common = {"_lastUpdated": f"ge{since}", "_sort": "_lastUpdated", "_count": str(self._plan.page_size)}
         return {**SEARCHES[kind], **common}
 
-    def _fetch_patients(self, client: Client, now: float, deadline: float) -> None:
-        """Patients that results are about, or that others are linked with, and that did not change since."""
-        while time.monotonic() <= deadline:
-            lacking = self._store.lacking(self._plan.origin, now - _ABSENT_SECONDS, _PATIENTS_AT_ONCE)
-            if not lacking:
-                return
+    def _fetch_patients(self, client: Client, now: float) -> bool:
+        """Patients that results are about or others are linked with, and did not change; whether there was time."""
+        some = False
+        while lacking := self._store.lacking(self._plan.origin, now - _ABSENT_SECONDS, _PATIENTS_AT_ONCE):
+            if not client.left():
+                return False
             query = {"_id": ",".join(lacking), "_count": str(_PATIENTS_AT_ONCE)}
-            page = client.page(client.search("Patient", query))
+            try:
+                page = client.page(client.search("Patient", query))
+            except Unanswered:
+                if some and not client.left():
+                    return False
+                raise
+            some = True
             self._store.keep(self._plan.origin, self._resources(page.resources))
             self._store.note_absent(self._plan.origin, lacking, now)
+        return True
 
     def _resources(self, elements: Sequence[Element]) -> list[Resource]:
         found = []
@@ -185,7 +206,7 @@ class Poller:
     def _alone(self) -> Iterator[bool]:
         """Whether no other process or thread asks, once the one that does is done; the lock goes with the process."""
         descriptor = os.open(self._store.path.parent / "poll.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        deadline = time.monotonic() + self._plan.budget_seconds
+        deadline = time.monotonic() + self._plan.budget_seconds / 2  # the rest is for asking
         try:
             while not (is_alone := _locked(descriptor)) and time.monotonic() < deadline:
                 threading.Event().wait(_PAUSE_SECONDS)

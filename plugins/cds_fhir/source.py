@@ -54,7 +54,7 @@ class FhirSettings:
     poll_seconds
         Between two searches for what has changed.
     budget_seconds
-        How long one study waits for the server at most.
+        How long one study waits for the server at most, and a check.
     connect_seconds, answer_seconds, max_answer_bytes
         Of one answer.
     page_size
@@ -136,7 +136,7 @@ class FhirRecords:
         tls_context(self._server)
         token_of(self._server.token_file, "[records.fhir]")
         try:
-            with Client(self._server) as client:
+            with Client(self._server, seconds=self._settings.budget_seconds) as client:
                 capabilities = client.capabilities()
         except Unanswered as error:
             raise ConfigError(f"[records.fhir] url: {error}") from error
@@ -153,7 +153,8 @@ class FhirRecords:
             return _only(search)
         tally = Tally()
         join = Join(search, self._site_or_none(tally), tally)
-        if behind := self._catch_up():
+        behind, _ = self._catch_up()
+        if behind:
             tally.note("fhir", behind)
         if not self._path.exists():
             tally.note("fhir", "no FHIR resource has been received yet")
@@ -173,16 +174,23 @@ class FhirRecords:
         Raises
         ------
         EvidenceError
-            When the file cannot be read, or the position is none.
+            When the file cannot be read, or the position is none; when the server could not be asked the last time
+            and nobody's resources came otherwise. A first position is given in any case: what comes after it counts.
         """
         if self._path is None:
             return Arrivals(position=since or "0")
-        self._catch_up()
+        behind, failed = self._catch_up()
+        found = self._kept_since(since, self._path)
+        if failed and since and not found.patients:
+            raise EvidenceError(behind)
+        return found
+
+    def _kept_since(self, since: str, path: Path) -> Arrivals:
         if since and not (since.isascii() and since.isdigit()):
             raise EvidenceError("the position is none that this source gave")
-        if not self._path.exists():
+        if not path.exists():
             return Arrivals(position=since or "0")
-        kept = KeptResources(self._path, self._issuers)
+        kept = KeptResources(path, self._issuers)
         try:
             if not since:
                 return Arrivals(position=str(kept.last()))
@@ -205,18 +213,19 @@ class FhirRecords:
         except ValueError as error:
             raise ConfigError(f"[records.fhir] codes: {error}") from error
 
-    def _catch_up(self) -> str:
-        """Ask the server for what has changed; why not all of it is here."""
+    def _catch_up(self) -> tuple[str, bool]:
+        """Ask the server for what has changed; why not all of it is here, and whether that is a failure."""
         if not self._settings.url or self._path is None:
-            return ""
+            return "", False
         try:
             if self._poller is None:
                 self._poller = Poller(self._plan(), ResourceStore(self._path), self._clock)
-            return self._poller.catch_up()
+            return self._poller.catch_up(), self._poller.failed
         except (ConfigError, OSError):
-            return (
+            reason = (
                 "the FHIR server cannot be asked, a file that it takes is not usable; what was fetched before is used"
             )
+            return reason, True
 
     def _plan(self) -> Plan:
         settings = self._settings

@@ -83,7 +83,7 @@ def port(tls: Tls) -> Iterator[int]:
 
 
 def test_a_server_whose_authority_is_named_is_asked(port: int, tls: Tls) -> None:
-    with Client(Server(url=f"https://127.0.0.1:{port}/fhir", ca_file=str(tls.ca_file))) as client:
+    with Client(Server(url=f"https://127.0.0.1:{port}/fhir", ca_file=str(tls.ca_file)), seconds=60) as client:
         assert client.capabilities() == {"fhirVersion": "4.0.1"}
 
 
@@ -91,7 +91,7 @@ def test_a_server_whose_authority_is_named_is_asked(port: int, tls: Tls) -> None
 def test_a_server_with_another_authority_or_another_name_is_not_asked(port: int, tls: Tls, host: str) -> None:
     ca_file = "" if host == "127.0.0.1" else str(tls.ca_file)
     with (
-        Client(Server(url=f"https://{host}:{port}/fhir", ca_file=ca_file)) as client,
+        Client(Server(url=f"https://{host}:{port}/fhir", ca_file=ca_file), seconds=60) as client,
         pytest.raises(Unanswered, match="cannot be asked"),
     ):
         client.capabilities()
