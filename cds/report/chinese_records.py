@@ -103,7 +103,9 @@ _RECORDS: Final = {
     "the text is neither UTF-8 nor GB18030; save it as CSV UTF-8": "文本既非UTF-8也非GB18030；请另存为CSV UTF-8",
     "not a readable gzip file": "不是可读取的GZIP压缩文件",
     "more than {n} names: the column does not name tests": "名称超过{}个：该列不是检验项目名称",
-    "unpacks to more than 1 GiB": "解压后超过1 GiB",
+    "unpacks to more than 256 MiB": "解压后超过256 MiB",
+    "a part of it unpacks to more than 200 times its size": "其中某部分解压后超过其大小的200倍",
+    "a part of it is not as long as its directory says": "其中某部分的长度与其目录所载不符",
 }
 
 _HL7: Final = {

@@ -6,7 +6,6 @@ import codecs
 import csv
 import gzip
 import io
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from cds.errors import ConfigError
+from cds_csv.workbook import trouble_of
 
 TABLE_SUFFIXES: Final = (".csv", ".xlsx")
 BLOCK_BYTES: Final = 1 << 20
-XLSX_LIMIT_BYTES: Final = 1 << 30
-"""An XLSX file is a ZIP archive; one that unpacks to more than 1 GiB is refused before it is unpacked."""
 
 Row = tuple[int, list[str] | None]
 """Row number as a spreadsheet counts (the header is row 1), and its cells; None where it cannot be parsed."""
@@ -146,17 +144,17 @@ def _parsed(reader: Iterator[list[str]]) -> Iterator[Row]:
 def _xlsx_rows(path: Path) -> Iterator[Row]:
     """The first sheet's rows, read as a stream."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > XLSX_LIMIT_BYTES:
-                raise TableError("unpacks to more than 1 GiB")
-        import openpyxl
+        with path.open("rb") as file:
+            if trouble := trouble_of(file):
+                raise TableError(trouble)
+            import openpyxl
 
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            for number, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
-                yield number, [_cell(value) for value in cells]
-        finally:
-            book.close()
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            try:
+                for number, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
+                    yield number, [_cell(value) for value in cells]
+            finally:
+                book.close()
     except (TableError, GeneratorExit):
         raise
     except Exception as error:

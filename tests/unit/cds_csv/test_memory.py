@@ -49,8 +49,11 @@ def write_csv(path: Path, rows: int) -> None:
 
 
 def write_xlsx(path: Path, rows: int) -> None:
-    """With its texts in the cells: a table of shared strings, as most programs write it, is read as a whole."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
+    """With its texts in the cells: a table of shared strings, as most programs write it, is read as a whole.
+
+    Not packed: texts that repeat themselves so much would not be taken for a table's.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as book:
         book.writestr("[Content_Types].xml", CONTENT)
         book.writestr("_rels/.rels", LINK.format("officeDocument", "xl/workbook.xml"))
         book.writestr("xl/workbook.xml", BOOK)
