@@ -4,10 +4,10 @@
 
 Patients are drawn from HPO's annotations as in Koehler et al. 2009 (doi:10.1016/j.ajhg.2009.09.003): a disease, each
 of its phenotypes with the frequency that its annotation gives (`UNSAID` where it gives none: the others are dropped),
-at least `FEWEST` and at most `MOST` of them. `noise` adds half as many phenotypes that are neither above nor below one
-of the disease or of each other; `imprecision` replaces each phenotype of the disease, with a chance of `VAGUE`, by
-something that it is a kind of. All four kinds of patients have the same diseases and phenotypes. `both` is the one that
-counts. `UNSAID`, `VAGUE` and `MOST` are our choices.
+at least `FEWEST` and at most `MOST` of them. Imprecision replaces a phenotype by something that it is a kind of: every
+one (`vague`), as published, or each with a chance of one half (`half_vague`), which is our milder form. Noise then adds
+half as many phenotypes that are neither above nor below one of the disease or of each other. All kinds of patients have
+the same diseases and start from the same phenotypes. `vague_noise` is the published protocol with everything.
 
 `ours` is `Differential` over the packed arrays of the import. `resnik` is the best-match average: how alike two
 phenotypes are is the information content of what both are a kind of (-ln of the share of diseases that have it); the
@@ -48,18 +48,19 @@ TOP: Final = "HP:0000118"
 """Phenotypic abnormality: what lies above it describes no patient."""
 UNSAID: Final = 0.5
 """How often a phenotype is drawn whose annotation does not say how often it is there."""
-VAGUE: Final = 0.5
 FEWEST: Final = 3
 MOST: Final = 10
 CUTS: Final = (1, 10)
 RESAMPLES: Final = 2000
 CONDITIONS: Final = {
-    "plain": (False, False),
-    "noise": (True, False),
-    "imprecision": (False, True),
-    "both": (True, True),
+    "plain": (0.0, False),
+    "noise": (0.0, True),
+    "half_vague": (0.5, False),
+    "half_vague_noise": (0.5, True),
+    "vague": (1.0, False),
+    "vague_noise": (1.0, True),
 }
-"""Each with whether phenotypes are added, and whether some are made less precise."""
+"""Each with the share of phenotypes that are made less precise, and whether others are added."""
 
 Floats = npt.NDArray[np.float64]
 Annotations = Mapping[str, Mapping[str, float]]
@@ -141,10 +142,11 @@ def drawn(network: Network, annotations: Annotations, count: int, seed: int) -> 
     for disease in draw.sample(enough, count):
         shown = manifested(draw, annotations[disease])
         added = unrelated(draw, network, usual, annotations[disease], len(shown) // 2)
-        vague = [less_precise(draw, network, key) if draw.random() < VAGUE else key for key in shown]
-        for condition, (noise, imprecision) in CONDITIONS.items():
-            phenotypes = [*(vague if imprecision else shown), *(added if noise else ())]
-            patients[condition].append(Patient(disease=disease, phenotypes=tuple(dict.fromkeys(phenotypes))))
+        vague = [(draw.random(), key, less_precise(draw, network, key)) for key in shown]
+        for condition, (share, noise) in CONDITIONS.items():
+            told = list(dict.fromkeys(general if chance < share else key for chance, key, general in vague))
+            extra = added[: len(told) // 2] if noise else []
+            patients[condition].append(Patient(disease=disease, phenotypes=(*told, *extra)))
     return patients
 
 
