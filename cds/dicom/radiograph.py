@@ -7,7 +7,6 @@ windowed or not: stored values -> Modality LUT -> VOI LUT -> 0..1, dense tissue 
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,10 +16,10 @@ import numpy.typing as npt
 import pydicom
 from PIL import Image, UnidentifiedImageError
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
 from cds.dicom import voi
+from cds.dicom.broken import UNDECODABLE
 from cds.dicom.decode import decoded
 from cds.domain.study import Instance
 from cds.errors import EvidenceError
@@ -34,11 +33,6 @@ _TAILS: Final = (0.1, 99.9)
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, as JPEG's YCbCr has it (PS3.3 C.7.6.3.1.2)."""
-_UNDECODABLE: Final = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError,
-    NotImplementedError, OSError, RuntimeError, TypeError, ValueError, struct.error, InvalidDicomError,
-)  # fmt: skip
-"""What pydicom and its decoders raise on pixels that are broken or of a kind they do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,13 +74,13 @@ def load_radiograph(instance: Instance) -> Radiograph:
     uid = instance.sop_instance_uid
     try:
         dataset = pydicom.dcmread(instance.path)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EvidenceError(f"image {uid} cannot be read: {type(error).__name__}") from None
     _check(dataset, uid)
     try:
         pixels, window = _presentation(dataset)
         return _radiograph(dataset, pixels, window)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EvidenceError(f"the pixels of image {uid} cannot be decoded: {type(error).__name__}") from None
 
 

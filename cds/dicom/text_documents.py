@@ -6,7 +6,6 @@ records; nothing here raises for what a file holds.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -14,9 +13,9 @@ from typing import Final
 
 import pydicom
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 
 from cds.dicom import text
+from cds.dicom.broken import BROKEN_VALUE
 from cds.dicom.text_cda import narrative
 from cds.dicom.text_pdf import pages
 from cds.dicom.text_sr import content
@@ -28,11 +27,6 @@ MAX_DOCUMENTS: Final = 20
 """Of one study; a study with more documents is an archive's folder and no examination."""
 MAX_CHARACTERS: Final = 200_000
 MAX_BYTES: Final = 32 << 20
-_BROKEN: Final = (
-    InvalidDicomError, AttributeError, LookupError, ValueError, TypeError, OverflowError, EOFError, struct.error,
-    NotImplementedError, RecursionError,
-)  # fmt: skip
-"""What pydicom raises on a value that is not what its VR promises."""
 _MODEL: Final = "ManufacturerModelName"
 
 
@@ -101,7 +95,7 @@ def _read(instance: Instance, kind: TextKind, source: str, own_model_name: str) 
         written = _written_at(ds)
     except OSError as error:
         raise EvidenceError("the file cannot be read") from error
-    except _BROKEN as error:
+    except BROKEN_VALUE as error:
         raise EvidenceError("the document is broken") from error
     if not words.strip():
         raise EvidenceError("the document holds no text")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,20 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_voi
 
+from cds.dicom.broken import BROKEN_VALUE
+
 Values = npt.NDArray[np.float64]
 
 _LEAST_SPREAD: Final = 0.5
 """A window that leaves fewer than half of the image's own deciles apart hides the image: not used."""
-_BROKEN: Final = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What pydicom raises on a VOI LUT that breaks its own rules."""
 
 NO_NUMBER: Final = "Window Center or Width is no number"
 MISSING: Final = "Window Center or Width is missing"
@@ -79,7 +70,7 @@ def _candidates(values: Values, dataset: Dataset) -> Iterator[Values | str]:
         try:
             if dataset.get("VOILUTSequence"):
                 yield apply_voi(values.astype(np.int64), dataset).astype(np.float64)
-        except _BROKEN:
+        except BROKEN_VALUE:
             yield BROKEN_LUT
     function = (_texts(dataset, "VOILUTFunction") or ["LINEAR"])[0].upper() or "LINEAR"
     for stated in _windows(dataset):

@@ -11,6 +11,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from cds.dicom import elements, text
+from cds.dicom.broken import UNDECODABLE
 from cds.dicom.decode import decoded
 from cds.dicom.geometry import Plane, stack
 from cds.dicom.part10 import OpenFile, opened
@@ -176,7 +177,7 @@ def _stored_values(part: _Slice) -> NDArray[np.integer]:
         with opened(part.instance.path) as file:
             raw = _native(file, part)
         values = decoded(pydicom.dcmread(part.instance.path)) if raw is None else raw
-    except (MalformedInstance, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
+    except (MalformedInstance, *UNDECODABLE) as error:
         raise EvidenceError(f"the pixels of instance {uid} cannot be decoded ({type(error).__name__})") from error
     if values.shape != (part.unsigned(_ROWS), part.unsigned(_COLUMNS)):
         raise EvidenceError(f"the pixels of instance {uid} do not have the shape that its header says")

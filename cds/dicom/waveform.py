@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from cds.dicom import text
+from cds.dicom.broken import BROKEN_VALUE
 from cds.domain.code import Code
 from cds.domain.records import Identity
 from cds.domain.waveform import Channel
@@ -49,11 +48,6 @@ _LEAD_CODE: Final = re.compile(r"(?:5\.6\.3-9-|2:)(\d+)")
 _NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {name.lower(): name for name in (*_LEADS.values(), "MLII", "MLI", "MLIII", "VX", "VY", "VZ")}
 )
-_UNREADABLE: Final = (
-    ArithmeticError, AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, TypeError,
-    ValueError, struct.error, InvalidDicomError,
-)  # fmt: skip
-"""What pydicom raises on a file that is gone, cut or no DICOM, and on values that are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,7 +104,7 @@ def _loaded(path: Path) -> tuple[Recording, ...]:
     try:
         data_set = pydicom.dcmread(path)
         groups = list(data_set.get("WaveformSequence") or [])
-    except _UNREADABLE as error:
+    except (OSError, *BROKEN_VALUE) as error:
         raise EvidenceError(f"the waveform cannot be read: {type(error).__name__}") from None
     if not groups:
         raise EvidenceError("the file has no Waveform Sequence")
@@ -118,7 +112,7 @@ def _loaded(path: Path) -> tuple[Recording, ...]:
     try:
         identity = _identity(data_set)
         return tuple(_recording(group, order, identity) for group in groups)
-    except _UNREADABLE as error:
+    except (OSError, *BROKEN_VALUE) as error:
         raise EvidenceError(f"the samples of the waveform cannot be decoded: {type(error).__name__}") from None
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from cds.domain.study import Instance
+from cds.report.source import UNREADABLE
 
 LUNG_WINDOW: Final = (-600.0, 1500.0)
 """Centre and width in HU, the usual lung window."""
@@ -22,19 +22,6 @@ LONGEST_SIDE: Final = 900
 """Pixels: about 220 dpi at the width of half a page."""
 JPEG_QUALITY: Final = 88
 HEAT_OPACITY: Final = 0.55
-UNREADABLE: Final = (
-    OSError,
-    InvalidDicomError,
-    EOFError,
-    ValueError,
-    AttributeError,
-    NotImplementedError,
-    KeyError,
-    RuntimeError,
-    TypeError,
-    IndexError,
-)
-"""What pydicom and its decoders raise on pixels that they cannot decode."""
 
 Grey = NDArray[np.uint8]
 

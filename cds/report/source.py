@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +12,7 @@ from pydicom import charset, config, dcmread
 from pydicom.datadict import dictionary_description, dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
@@ -64,8 +65,11 @@ TYPE_2: Final = (
 )
 """Must stand in what we write, empty where the source does not say."""
 
-UNREADABLE: Final = (OSError, InvalidDicomError, EOFError, ValueError, AttributeError, NotImplementedError, KeyError)
-"""What pydicom raises on a file that is gone, truncated or no DICOM."""
+UNREADABLE: Final = (
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, InvalidDicomError, LookupError, OSError,
+    RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What pydicom and its decoders raise on a file that is gone, cut or no DICOM, on broken values and broken pixels."""
 
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Value representations that Specific Character Set applies to (PS3.5 6.1.2.3)."""
