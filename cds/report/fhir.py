@@ -17,7 +17,8 @@ from cds.report.fhir_values import ARTIFICIAL, Element, Names, concept, element,
 from cds.report.figures import remarks
 from cds.report.identity import instance_uid
 from cds.report.labels import BANNER
-from cds.report.pdf import EncapsulatedPdf
+from cds.report.pdf import page_inside
+from cds.report.pdf_fonts import find
 from cds.report.source import SourceHeader, read_header
 from cds.report.wording import clean
 
@@ -39,8 +40,7 @@ class FhirBundle:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or self.Settings()
-        pdf = EncapsulatedPdf.Settings(font_file=self.settings.font_file)
-        self._page = EncapsulatedPdf(pdf) if self.settings.pdf else None
+        self._font_file = find(self.settings.font_file) if self.settings.pdf else None
 
     def write(self, report: Report) -> tuple[EncodedReport, ...]:
         """One ``application/fhir+json`` document.
@@ -51,7 +51,7 @@ class FhirBundle:
             When the report cannot be encoded truthfully.
         """
         ensure_truthful(report)
-        page = next(each.content for each in self._page.write(report)[1:]) if self._page else b""
+        page = page_inside(report, self._font_file) if self.settings.pdf else b""
         bundle = as_bundle(in_decimals(report), read_header(report), page)
         content = json.dumps(bundle, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
         return (EncodedReport(name="report.fhir.json", media_type=MEDIA_TYPE, content=content),)

@@ -14,7 +14,8 @@ from cds.report.fhir_study import OID
 from cds.report.hl7_er7 import ENCODING_CHARACTERS, coded, components, line, moment, numbered
 from cds.report.hl7_results import PRELIMINARY, results
 from cds.report.identity import instance_uid
-from cds.report.pdf import EncapsulatedPdf
+from cds.report.pdf import page_inside
+from cds.report.pdf_fonts import find
 from cds.report.source import SourceHeader, read_header
 from cds.report.wording import one_line
 
@@ -51,8 +52,7 @@ class Hl7Message:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or self.Settings()
-        pdf = EncapsulatedPdf.Settings(font_file=self.settings.font_file)
-        self._page = EncapsulatedPdf(pdf) if self.settings.pdf else None
+        self._font_file = find(self.settings.font_file) if self.settings.pdf else None
 
     def write(self, report: Report) -> tuple[EncodedReport, ...]:
         """One message.
@@ -63,7 +63,7 @@ class Hl7Message:
             When the report cannot be encoded truthfully.
         """
         ensure_truthful(report)
-        page = next(each.content for each in self._page.write(report)[1:]) if self._page else b""
+        page = page_inside(report, self._font_file) if self.settings.pdf else b""
         report, header = in_decimals(report), read_header(report)
         segments = [self._header(report), _patient(header), _request(report, header), *results(report, page)]
         content = "".join(f"{each}\r" for each in segments).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Final
 
 from pydicom.dataset import Dataset
@@ -58,6 +59,11 @@ class EncapsulatedPdf:
             ),
             EncodedReport(name="report.pdf", media_type="application/pdf", content=page),
         )
+
+
+def page_inside(report: Report, font_file: Path | None) -> bytes:
+    """The page as a plain PDF file, for encodings that carry it."""
+    return render(in_decimals(report), read_header(report), font_file)
 
 
 def _instance(report: Report, header: SourceHeader, document: bytes) -> Dataset:
